@@ -1,0 +1,33 @@
+/**
+ * The columns of a MetricBatch. A row is one instance, or, with an empty instance, the resource as its load balancer
+ * sees it. The unit is part of the name. docs/metrics.md explains each.
+ */
+
+/** Of an instance, from its host. */
+export const INSTANCE_COLUMNS = [
+  "cpuCores",
+  "memoryBytes",
+  "networkReceiveBytesPerSecond",
+  "networkTransmitBytesPerSecond",
+] as const;
+
+/** Of an instance, from its own Prometheus endpoint. */
+export const APPLICATION_COLUMNS = ["busyWorkers", "workers", "queuedRequests", "servedPerSecond"] as const;
+
+/** Of an instance or of the whole resource, from the load balancer's counters. */
+export const TRAFFIC_COLUMNS = [
+  "readsPerSecond",
+  "writesPerSecond",
+  "errorsPerSecond",
+  "inFlight",
+  "balancerQueue",
+  "requestBytesPerSecond",
+  "responseBytesPerSecond",
+] as const;
+
+export type MetricName =
+  | (typeof INSTANCE_COLUMNS)[number]
+  | (typeof APPLICATION_COLUMNS)[number]
+  | (typeof TRAFFIC_COLUMNS)[number];
+
+export const METRIC_NAMES: readonly MetricName[] = [...INSTANCE_COLUMNS, ...APPLICATION_COLUMNS, ...TRAFFIC_COLUMNS];

@@ -1,0 +1,111 @@
+/** What a user writes in understudy.yaml, after validation and with defaults filled in: the policies cores decide by. */
+
+export type Mode = "observe" | "advise" | "act";
+
+/** How a consistent view of the state is captured; see docs/state.md. */
+export type Consistency = "sqlite" | "none";
+
+export type ResourceSpec = {
+  readonly name: string;
+  readonly kind: "process";
+  readonly driver: "process" | "memory";
+  readonly run: {
+    /** Program and arguments; started without a shell. */
+    readonly command: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+    /** How long an instance may take from start to its first good answer. */
+    readonly readyWithinMs: number;
+  };
+  readonly state: {
+    /** Files (sqlite) or folders, relative to the instance's state folder. */
+    readonly paths: readonly string[];
+    readonly consistency: Consistency;
+    /** How often changes that nobody waits for are sealed. */
+    readonly tickMs: number;
+    /** A critical write with no in-sync shadow: fail by the deadline (default), or let it pass and say so. */
+    readonly critical: "in-sync" | "best-effort";
+  };
+  readonly capacity: {
+    /** Signals to fit; the first one that reaches its target binds. */
+    readonly signals: readonly string[];
+    /** Share of a signal's limit to aim at, 0..1. */
+    readonly target: number;
+    /** First guess for one instance until the curves are fitted, requests per second. */
+    readonly initialRps: number;
+  };
+  readonly routing: {
+    readonly pool: string;
+    readonly reads: readonly string[];
+    /** 0..1 */
+    readonly maxShadowShare: number;
+    readonly maxStalenessMs: number;
+    readonly onlyStale: "refuse" | "serve";
+  };
+  readonly shadows: {
+    readonly min: number;
+    readonly max: number;
+    /** How long a new shadow needs to full speed after it is ready. */
+    readonly warmUpMs: number;
+    /** First guess of the time from request to ready; then the measured P90 is used. */
+    readonly createMs: number;
+    /** A shadow is kept at least this long after it was last needed. */
+    readonly holdMs: number;
+  };
+  readonly health: {
+    /** Path that answers 200 when the instance works; empty: none. */
+    readonly http: string;
+    readonly tcp: boolean;
+    /** Program that exits 0 when the instance works; empty: none. */
+    readonly exec: readonly string[];
+    readonly intervalMs: number;
+    readonly timeoutMs: number;
+    readonly rise: number;
+    readonly fall: number;
+  };
+  readonly metrics: {
+    /** Path of the instance's Prometheus endpoint; empty: none. */
+    readonly path: string;
+    /** Our column name -> the application's own metric name. */
+    readonly map: Readonly<Record<string, string>>;
+  };
+  readonly forecast: {
+    /** Predictive (default); reactive, static and none exist for comparison, see docs/policies.md. */
+    readonly policy: "predictive" | "reactive" | "static" | "none";
+    readonly stepMs: number;
+    readonly quantile: number;
+    /** How far ahead: at least the lead time of a scale-out. */
+    readonly horizonMs: number;
+    /** Of the reactive opponent: busy share that scales out, and how long it holds. */
+    readonly reactiveTarget: number;
+    readonly reactiveHoldMs: number;
+  };
+  readonly lease: { readonly durationMs: number };
+  readonly mode: Mode;
+};
+
+export type PoolSpec = {
+  readonly name: string;
+  readonly driver: "haproxy" | "memory";
+  /** HAProxy: path of the runtime API socket (level admin). */
+  readonly socket: string;
+  /** Names of the backends that the pool's plan sets. */
+  readonly backends: { readonly reads: string; readonly writes: string };
+  /** Servers prepared in each backend, named s1..sN. */
+  readonly slots: number;
+  /** Where clients reach it, for people: "127.0.0.1:8080". */
+  readonly frontend: string;
+};
+
+export type HostSpec = {
+  readonly name: string;
+  /** gRPC of its replicator. */
+  readonly control: string;
+  /** Where its replicator takes mirror data; the dedicated link where there is one. */
+  readonly data: string;
+};
+
+export type Configuration = {
+  readonly resources: readonly ResourceSpec[];
+  readonly pools: readonly PoolSpec[];
+  readonly hosts: readonly HostSpec[];
+};

@@ -1,7 +1,5 @@
 /** The two clocks a shell passes to its core. Cores take times as numbers and never read a clock themselves. */
 
-import { readFileSync } from "node:fs";
-
 export interface Clock {
   /** Wall time in ms since 1970, for people and for HLCs. */
   nowMs(): number;
@@ -11,15 +9,3 @@ export interface Clock {
    */
   bootMs(): number;
 }
-
-const UPTIME = "/proc/uptime";
-
-function readBootMs(): number {
-  return Math.round(Number.parseFloat(readFileSync(UPTIME, "latin1")) * 1000);
-}
-
-/** The real clocks. Boot time has the 10 ms resolution of /proc/uptime. Throws where there is no /proc. */
-export const systemClock: Clock = {
-  nowMs: () => Date.now(),
-  bootMs: readBootMs,
-};

@@ -1,0 +1,67 @@
+/**
+ * The boundary to one kind of resource: start, stop and fence its instances, tell them their role. A driver moves no
+ * state and takes no decision. One file per implementation, all held to contract.ts.
+ */
+
+export type StartRequest = {
+  readonly resource: string;
+  readonly instance: string;
+  readonly incarnation: string;
+  /** Folder of the instance's own state; exists and is filled before it starts. */
+  readonly stateDir: string;
+  readonly role: RoleOrder;
+  /** Passed to the instance besides what the driver sets itself. */
+  readonly env: Readonly<Record<string, string>>;
+};
+
+export type RunningInstance = {
+  readonly resource: string;
+  readonly instance: string;
+  readonly incarnation: string;
+  /** "127.0.0.1:40001" */
+  readonly address: string;
+  readonly pid: number;
+  readonly pidStartTicks: number;
+};
+
+/**
+ * What an instance is told about its role. It takes writes only as the primary and only before `untilBootMs`
+ * (ms since boot); the driver makes this visible to the instance at once.
+ */
+export type RoleOrder = {
+  readonly role: "primary" | "shadow";
+  readonly epoch: number;
+  readonly untilBootMs: number;
+};
+
+export type FenceResult =
+  /** Nothing of the instance can run any more. */
+  | { readonly confirmed: true; readonly how: string }
+  /** It may still run: wait out its lease. */
+  | { readonly confirmed: false; readonly why: string };
+
+export interface ResourceDriver {
+  /** Starts an instance, or returns the one that runs under this incarnation already. Returns before it is ready to serve. */
+  start(request: StartRequest): Promise<RunningInstance>;
+  /** Instances of ours that run now, also those started by an earlier process of ours. */
+  list(): Promise<readonly RunningInstance[]>;
+  setRole(running: RunningInstance, order: RoleOrder): Promise<void>;
+  /** Makes sure it can never write again, as fast as possible (SIGKILL to the whole process group). Idempotent. */
+  fence(running: RunningInstance): Promise<FenceResult>;
+  /** Ends it in an orderly way within `graceMs`, then by force. Idempotent. */
+  stop(running: RunningInstance, graceMs: number): Promise<void>;
+  /** Calls back once when the instance ends, where the driver can know it at once (a child of ours). */
+  onExit(running: RunningInstance, ended: (detail: string) => void): void;
+  close(): Promise<void>;
+}
+
+export type ResourceErrorCode = "not-found" | "refused" | "start-failed" | "disk-full" | "closed";
+
+export class ResourceError extends Error {
+  readonly code: ResourceErrorCode;
+  constructor(code: ResourceErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "ResourceError";
+    this.code = code;
+  }
+}

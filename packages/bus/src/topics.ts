@@ -1,0 +1,79 @@
+/** Every subject, its message and its stream, in one table: the public interface of the pipeline. */
+
+import type { DescMessage } from "@bufbuild/protobuf";
+import { ConfigSchema, EventSchema, RejectSchema } from "@understudy/wire/gen/event";
+import { VerdictSchema } from "@understudy/wire/gen/health";
+import { LbAppliedSchema, LbCommandSchema } from "@understudy/wire/gen/lb";
+import { MetricBatchSchema } from "@understudy/wire/gen/metrics";
+import { PredictionSchema } from "@understudy/wire/gen/prediction";
+import { ReplicationStateSchema } from "@understudy/wire/gen/replication";
+import { RoleChangedSchema } from "@understudy/wire/gen/role";
+import { ScaleDecisionSchema, WeightDecisionSchema } from "@understudy/wire/gen/weight";
+
+export const SUBJECT_PREFIX = "understudy.v1";
+
+export type Topic<S extends DescMessage = DescMessage> = {
+  readonly schema: S;
+  /** Subject with one "*" for each name, for example "understudy.v1.health.*.*". */
+  readonly filter: string;
+};
+
+function topic<S extends DescMessage>(schema: S, path: string): Topic<S> {
+  return { schema, filter: `${SUBJECT_PREFIX}.${path}` };
+}
+
+export const TOPICS = {
+  metrics: topic(MetricBatchSchema, "metrics.*"),
+  predictions: topic(PredictionSchema, "predictions.*"),
+  health: topic(VerdictSchema, "health.*.*"),
+  replication: topic(ReplicationStateSchema, "replication.*.*"),
+  roles: topic(RoleChangedSchema, "roles.*"),
+  scale: topic(ScaleDecisionSchema, "scale.*"),
+  weights: topic(WeightDecisionSchema, "weights.*"),
+  lbCommands: topic(LbCommandSchema, "lb.*.commands"),
+  lbApplied: topic(LbAppliedSchema, "lb.*.applied"),
+  events: topic(EventSchema, "events.*"),
+  rejects: topic(RejectSchema, "rejects.*"),
+  config: topic(ConfigSchema, "config"),
+} as const;
+
+/** The subject of one message: `subjectOf(TOPICS.health, "catalog", "catalog-1")`. Throws on a wrong number of names. */
+export function subjectOf(topicOf: Topic, ...names: string[]): string {
+  const left = [...names];
+  const subject = topicOf.filter.replace(/\*/g, () => {
+    const name = left.shift();
+    if (!name || /[.*>\s]/.test(name)) throw new RangeError(`bad name "${name}" for ${topicOf.filter}`);
+    return name;
+  });
+  if (left.length > 0) throw new RangeError(`too many names for ${topicOf.filter}`);
+  return subject;
+}
+
+/** JetStream's streams; `maxAgeMs` 0 keeps the last message per subject without an age. */
+export const STREAMS = [
+  { name: "METRICS", subjects: ["metrics.*"], storage: "memory", maxAgeMs: 60_000, lastPerSubject: 0 },
+  {
+    name: "PIPELINE",
+    subjects: [
+      "predictions.*",
+      "health.*.*",
+      "replication.*.*",
+      "roles.*",
+      "scale.*",
+      "weights.*",
+      "lb.*.applied",
+      "config",
+    ],
+    storage: "file",
+    maxAgeMs: 0,
+    lastPerSubject: 16,
+  },
+  { name: "COMMANDS", subjects: ["lb.*.commands"], storage: "file", maxAgeMs: 0, lastPerSubject: 1 },
+  {
+    name: "EVENTS",
+    subjects: ["events.*", "rejects.*"],
+    storage: "file",
+    maxAgeMs: 30 * 24 * 3600 * 1000,
+    lastPerSubject: 0,
+  },
+] as const;

@@ -1,0 +1,96 @@
+/**
+ * The two ends of a mirror, as the replicator drives them. A primary end captures its state folder and feeds any number
+ * of shadow ends over mTLS; a shadow end journals, verifies and applies, and shows its readers one version or the next.
+ */
+
+import type { SecureContextOptions } from "node:tls";
+import type { Clock } from "@understudy/model/clock";
+import type { Consistency } from "@understudy/model/policy";
+import type { Epoch, Position, Version } from "@understudy/model/position";
+
+export type MirroredState = {
+  readonly resource: string;
+  readonly dir: string;
+  /** SQLite files ("sqlite") or files and folders ("none"), relative to dir. */
+  readonly paths: readonly string[];
+  readonly consistency: Consistency;
+};
+
+export type ShadowProgress = {
+  readonly instance: string;
+  readonly incarnation: string;
+  readonly phase: "connecting" | "seeding" | "live" | "disconnected";
+  readonly durable: Position;
+  readonly visible: Position;
+  /** Age of the oldest version not yet visible there, on this clock; grows while disconnected. */
+  readonly lagMs: number;
+  readonly lagVersions: number;
+  readonly lagBytes: number;
+  readonly seedBytes: number;
+  readonly deltaBytes: number;
+  readonly seedDoneBytes: number;
+  readonly seedTotalBytes: number;
+};
+
+export interface MirrorPrimary {
+  /** The newest sealed position. */
+  position(): Position;
+  stateBytes(): number;
+  /** Captures now and seals; the returned position includes everything committed before the call. */
+  seal(): Promise<Position>;
+  /** Starts feeding a shadow end; retries by itself until detached. */
+  attach(shadow: { instance: string; incarnation: string; address: string }): void;
+  detach(instance: string): void;
+  shadows(): readonly ShadowProgress[];
+  /** Called after each change of a shadow's progress or of the sealed position, and at least every second. */
+  onProgress(listener: () => void): void;
+  /** Resolves true when every instance named has `version` on disk, false when the signal aborts first. */
+  waitDurable(version: Version, instances: readonly string[], signal: AbortSignal): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+export type OpenPrimary = (options: {
+  readonly state: MirroredState;
+  readonly epoch: Epoch;
+  /** Where the history goes on: the position the promoted shadow had, or POSITION_ZERO. */
+  readonly from: Position;
+  readonly tickMs: number;
+  readonly tls: SecureContextOptions;
+  readonly clock: Clock;
+  /** Folder for the mirror's own files (manifest, highest epoch seen); never inside the state folder. */
+  readonly workDir: string;
+  readonly onError: (error: Error) => void;
+}) => Promise<MirrorPrimary>;
+
+export interface MirrorShadow {
+  durable(): Position;
+  visible(): Position;
+  /** True once the first full copy is complete. */
+  seeded(): boolean;
+  onProgress(listener: () => void): void;
+  /** Refuses anything of an epoch lower than this from now on, remembered on disk. */
+  raiseEpoch(epoch: Epoch): Promise<void>;
+  /** Finishes or discards what is journalled, lets go of the state and returns where it stands. The end is closed then. */
+  release(): Promise<Position>;
+  close(): Promise<void>;
+}
+
+export interface MirrorListener {
+  readonly port: number;
+  /** Makes this shadow end reachable for its primary. */
+  openShadow(options: {
+    readonly state: MirroredState;
+    readonly instance: string;
+    readonly incarnation: string;
+    readonly workDir: string;
+  }): Promise<MirrorShadow>;
+  close(): Promise<void>;
+}
+
+export type ListenMirror = (options: {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: SecureContextOptions;
+  readonly clock: Clock;
+  readonly onError: (error: Error) => void;
+}) => Promise<MirrorListener>;

@@ -9,7 +9,7 @@ import { RejectSchema } from "@understudy/wire/gen/event";
 import type { Header } from "@understudy/wire/gen/header";
 import { headerToWire, SCHEMA_VERSION } from "@understudy/wire/header";
 import type { Bus, BusMessage, FollowOptions } from "./bus.ts";
-import { subjectOf, type Topic, TOPICS } from "./topics.ts";
+import { subjectOf, TOPICS, type Topic } from "./topics.ts";
 
 const MESSAGE_BYTES_MAX = 1024 * 1024;
 const EXCERPT_BYTES = 1024;
@@ -25,7 +25,11 @@ export type Received<S extends DescMessage> = {
 export async function publishMessage<S extends DescMessage>(
   bus: Bus,
   topic: Topic<S>,
-  { names, message, trace = context.active() }: { names: string[]; message: MessageShape<S>; trace?: Context },
+  {
+    names,
+    message,
+    trace = context.active(),
+  }: { names: string[]; message: MessageShape<S>; trace?: Context },
 ): Promise<void> {
   const headers: Record<string, string> = {};
   propagation.inject(trace, headers);
@@ -42,7 +46,12 @@ export async function* followMessages<S extends DescMessage>(
   for await (const raw of bus.follow(filter, options)) {
     const decoded = decode(topic, raw);
     if ("reason" in decoded) await reject(bus, options.service, { raw, reason: decoded.reason });
-    else yield { subject: raw.subject, message: decoded.message, trace: propagation.extract(context.active(), raw.headers) };
+    else
+      yield {
+        subject: raw.subject,
+        message: decoded.message,
+        trace: propagation.extract(context.active(), raw.headers),
+      };
   }
 }
 
@@ -50,7 +59,8 @@ function decode<S extends DescMessage>(
   topic: Topic<S>,
   raw: BusMessage,
 ): { message: MessageShape<S> } | { reason: string } {
-  if (raw.data.length > MESSAGE_BYTES_MAX) return { reason: `message of ${raw.data.length} bytes, at most ${MESSAGE_BYTES_MAX}` };
+  if (raw.data.length > MESSAGE_BYTES_MAX)
+    return { reason: `message of ${raw.data.length} bytes, at most ${MESSAGE_BYTES_MAX}` };
   let message: MessageShape<S>;
   try {
     message = fromBinary(topic.schema, raw.data);

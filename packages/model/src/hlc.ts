@@ -21,7 +21,9 @@ export function tickHlc(last: Hlc, nowMs: number): Hlc {
   return { wallMs: last.wallMs, counter: last.counter + 1 };
 }
 
-export type Merge = { readonly accepted: true; readonly hlc: Hlc } | { readonly accepted: false; readonly aheadMs: number };
+export type Merge =
+  | { readonly accepted: true; readonly hlc: Hlc }
+  | { readonly accepted: false; readonly aheadMs: number };
 
 /** The next timestamp after having seen `seen`; refused when `seen` is ahead of the wall clock by more than `driftMaxMs`. */
 export function mergeHlc(

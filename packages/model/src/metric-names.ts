@@ -30,4 +30,8 @@ export type MetricName =
   | (typeof APPLICATION_COLUMNS)[number]
   | (typeof TRAFFIC_COLUMNS)[number];
 
-export const METRIC_NAMES: readonly MetricName[] = [...INSTANCE_COLUMNS, ...APPLICATION_COLUMNS, ...TRAFFIC_COLUMNS];
+export const METRIC_NAMES: readonly MetricName[] = [
+  ...INSTANCE_COLUMNS,
+  ...APPLICATION_COLUMNS,
+  ...TRAFFIC_COLUMNS,
+];

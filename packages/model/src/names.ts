@@ -9,7 +9,9 @@ export function isLabel(name: string): boolean {
 /** Throws a RangeError that says what is wrong with `name`; returns it when it is a DNS label. */
 export function asLabel(name: string, what: string): string {
   if (!isLabel(name)) {
-    throw new RangeError(`${what} "${name.slice(0, 80)}" is not a DNS label (a-z, 0-9 and -, 1 to 63 characters)`);
+    throw new RangeError(
+      `${what} "${name.slice(0, 80)}" is not a DNS label (a-z, 0-9 and -, 1 to 63 characters)`,
+    );
   }
   return name;
 }

@@ -1,15 +1,15 @@
 /** Headers, HLCs and positions between the domain's words and the wire's. */
 
 import { create } from "@bufbuild/protobuf";
-import { type Hlc, HLC_ZERO } from "@understudy/model/hlc";
-import { type Position, POSITION_ZERO } from "@understudy/model/position";
+import { HLC_ZERO, type Hlc } from "@understudy/model/hlc";
+import { POSITION_ZERO, type Position } from "@understudy/model/position";
 import {
   type Header,
   HeaderSchema,
-  type Hlc as WireHlc,
   HlcSchema,
-  type Position as WirePosition,
   PositionSchema,
+  type Hlc as WireHlc,
+  type Position as WirePosition,
 } from "@understudy/wire/gen/header";
 
 /** Version of the schema we write. Readers refuse a higher one. */

@@ -2,14 +2,26 @@
 
 import { create } from "@bufbuild/protobuf";
 import type { Hlc } from "@understudy/model/hlc";
-import type { Evidence, Instance, InstancePhase, Role, Roles, Verdict, VerdictState } from "@understudy/model/instance";
-import { type Verdict as WireVerdict, VerdictSchema, VerdictState as WireVerdictState } from "@understudy/wire/gen/health";
+import type {
+  Evidence,
+  Instance,
+  InstancePhase,
+  Role,
+  Roles,
+  Verdict,
+  VerdictState,
+} from "@understudy/model/instance";
 import {
-  InstancePhase as WirePhase,
+  VerdictSchema,
+  type Verdict as WireVerdict,
+  VerdictState as WireVerdictState,
+} from "@understudy/wire/gen/health";
+import {
   InstanceSchema,
-  Role as WireRole,
   type RoleChanged,
   RoleChangedSchema,
+  InstancePhase as WirePhase,
+  Role as WireRole,
 } from "@understudy/wire/gen/role";
 import { headerToWire, hlcFromWire, hlcToWire } from "./header.ts";
 

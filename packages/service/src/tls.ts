@@ -1,0 +1,129 @@
+/**
+ * mTLS material: a small certificate authority made on first start, and one certificate per service.
+ * The common name says who a peer is ("replicator", "app-catalog"); every certificate also carries the DNS name
+ * "understudy", so that a peer on any address can be verified under one name.
+ */
+
+import "reflect-metadata";
+import { webcrypto } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as x509 from "@peculiar/x509";
+
+export const PEER_NAME = "understudy";
+
+const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+const CA_DAYS = 3650;
+const CERTIFICATE_DAYS = 825;
+/** Clocks of two hosts may differ by this much when a certificate is new. */
+const CLOCK_SLACK_MS = 5 * 60_000;
+const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
+const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
+
+/** PEM texts, as node:tls and grpc-js take them. */
+export type TlsMaterial = { readonly ca: string; readonly cert: string; readonly key: string };
+
+export type CertificateAuthority = {
+  readonly certificate: x509.X509Certificate;
+  readonly key: webcrypto.CryptoKey;
+};
+
+export function readTls(dir: string): TlsMaterial {
+  const read = (file: string) => readFileSync(join(dir, file), "utf8");
+  return { ca: read("ca.crt"), cert: read("tls.crt"), key: read("tls.key") };
+}
+
+/** Opens the authority in `dir` (ca.crt, ca.key), or makes a new one there. */
+export async function createAuthority(dir: string): Promise<CertificateAuthority> {
+  const certificateFile = join(dir, "ca.crt");
+  const keyFile = join(dir, "ca.key");
+  if (existsSync(certificateFile) && existsSync(keyFile)) {
+    const certificate = new x509.X509Certificate(readFileSync(certificateFile, "utf8"));
+    return { certificate, key: await importKey(readFileSync(keyFile, "utf8")) };
+  }
+  const keys = await makeKeys();
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: serialNumber(),
+    name: "CN=understudy-ca",
+    ...validity(CA_DAYS),
+    keys,
+    signingAlgorithm: ALGORITHM,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  writePrivate(keyFile, await exportKey(keys.privateKey));
+  writeFileSync(certificateFile, certificate.toString("pem"));
+  return { certificate, key: keys.privateKey };
+}
+
+/** Writes ca.crt, tls.crt and tls.key for `name` into `dir`. `addresses` are the IP addresses it may be reached at. */
+export async function issueCertificate(
+  authority: CertificateAuthority,
+  { name, dir, addresses = ["127.0.0.1"] }: { name: string; dir: string; addresses?: readonly string[] },
+): Promise<void> {
+  const keys = await makeKeys();
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: serialNumber(),
+    subject: `CN=${name}`,
+    issuer: authority.certificate.subject,
+    ...validity(CERTIFICATE_DAYS),
+    publicKey: keys.publicKey,
+    signingKey: authority.key,
+    signingAlgorithm: ALGORITHM,
+    extensions: [
+      new x509.BasicConstraintsExtension(false),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([SERVER_AUTH, CLIENT_AUTH]),
+      new x509.SubjectAlternativeNameExtension([
+        { type: "dns", value: PEER_NAME },
+        { type: "dns", value: "localhost" },
+        ...addresses.map((value) => ({ type: "ip" as const, value })),
+      ]),
+      await x509.AuthorityKeyIdentifierExtension.create(authority.certificate),
+    ],
+  });
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  writePrivate(join(dir, "tls.key"), await exportKey(keys.privateKey));
+  writeFileSync(join(dir, "tls.crt"), certificate.toString("pem"));
+  writeFileSync(join(dir, "ca.crt"), authority.certificate.toString("pem"));
+}
+
+function makeKeys(): Promise<webcrypto.CryptoKeyPair> {
+  return webcrypto.subtle.generateKey(ALGORITHM, true, [
+    "sign",
+    "verify",
+  ]) as Promise<webcrypto.CryptoKeyPair>;
+}
+
+async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
+  return x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY");
+}
+
+function importKey(pem: string): Promise<webcrypto.CryptoKey> {
+  const [der] = x509.PemConverter.decode(pem);
+  return webcrypto.subtle.importKey("pkcs8", der!, ALGORITHM, true, ["sign"]);
+}
+
+function validity(days: number): { notBefore: Date; notAfter: Date } {
+  const now = Date.now();
+  return { notBefore: new Date(now - CLOCK_SLACK_MS), notAfter: new Date(now + days * 86_400_000) };
+}
+
+function serialNumber(): string {
+  const bytes = webcrypto.getRandomValues(new Uint8Array(16));
+  // A serial number is a positive integer: the first bit must not be set.
+  bytes[0] = (bytes[0]! & 0x7f) | 0x40;
+  return Buffer.from(bytes).toString("hex");
+}
+
+/** The file is never readable by others, not even between creation and chmod. */
+function writePrivate(file: string, text: string): void {
+  const draft = `${file}.new`;
+  writeFileSync(draft, text, { mode: 0o600 });
+  chmodSync(draft, 0o600);
+  renameSync(draft, file);
+}

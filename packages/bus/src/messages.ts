@@ -29,7 +29,7 @@ export async function publishMessage<S extends DescMessage>(
     names,
     message,
     trace = context.active(),
-  }: { names: string[]; message: MessageShape<S>; trace?: Context },
+  }: { names: readonly string[]; message: MessageShape<S>; trace?: Context },
 ): Promise<void> {
   const headers: Record<string, string> = {};
   propagation.inject(trace, headers);
@@ -40,7 +40,7 @@ export async function publishMessage<S extends DescMessage>(
 export async function* followMessages<S extends DescMessage>(
   bus: Bus,
   topic: Topic<S>,
-  options: FollowOptions & { readonly service: string; readonly names?: string[] },
+  options: FollowOptions & { readonly service: string; readonly names?: readonly string[] },
 ): AsyncGenerator<Received<S>> {
   const filter = options.names ? subjectOf(topic, ...options.names) : topic.filter;
   for await (const raw of bus.follow(filter, options)) {

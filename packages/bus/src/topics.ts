@@ -49,9 +49,14 @@ export function subjectOf(topicOf: Topic, ...names: string[]): string {
   return subject;
 }
 
-/** JetStream's streams; `maxAgeMs` 0 keeps the last message per subject without an age. */
+const MIB = 1024 * 1024;
+
+/**
+ * JetStream's streams; `maxAgeMs` 0: no age; `lastPerSubject` 0: no bound but the age and the bytes. METRICS is on file too:
+ * a memory stream loses its definition with the server, and no service has the right to make one (docs/adr/0002).
+ */
 export const STREAMS = [
-  { name: "METRICS", subjects: ["metrics.*"], storage: "memory", maxAgeMs: 60_000, lastPerSubject: 0 },
+  { name: "METRICS", subjects: ["metrics.*"], maxAgeMs: 60_000, lastPerSubject: 0, maxBytes: 256 * MIB },
   {
     name: "PIPELINE",
     subjects: [
@@ -64,16 +69,37 @@ export const STREAMS = [
       "lb.*.applied",
       "config",
     ],
-    storage: "file",
     maxAgeMs: 0,
     lastPerSubject: 16,
+    maxBytes: 256 * MIB,
   },
-  { name: "COMMANDS", subjects: ["lb.*.commands"], storage: "file", maxAgeMs: 0, lastPerSubject: 1 },
+  { name: "COMMANDS", subjects: ["lb.*.commands"], maxAgeMs: 0, lastPerSubject: 1, maxBytes: 16 * MIB },
   {
     name: "EVENTS",
     subjects: ["events.*", "rejects.*"],
-    storage: "file",
     maxAgeMs: 30 * 24 * 3600 * 1000,
     lastPerSubject: 0,
+    maxBytes: 512 * MIB,
   },
-] as const;
+] as const satisfies readonly StreamSpec[];
+
+export type StreamSpec = {
+  readonly name: string;
+  /** Below SUBJECT_PREFIX. */
+  readonly subjects: readonly string[];
+  readonly maxAgeMs: number;
+  readonly lastPerSubject: number;
+  readonly maxBytes: number;
+};
+
+/** The stream that keeps what matches a filter or subject of ours. Throws a RangeError for any other. */
+export function streamOf(filter: string): string {
+  const words = filter.slice(SUBJECT_PREFIX.length + 1).split(".");
+  const covers = (pattern: string) => {
+    const own = pattern.split(".");
+    return own.length === words.length && own.every((word, index) => word === "*" || word === words[index]);
+  };
+  const stream = STREAMS.find(({ subjects }) => subjects.some(covers));
+  if (!filter.startsWith(`${SUBJECT_PREFIX}.`) || !stream) throw new RangeError(`no stream keeps ${filter}`);
+  return stream.name;
+}

@@ -1,0 +1,21 @@
+/** A server that was there before us and stays after us: it is used, and never stopped. */
+
+import { TestkitError } from "../error.ts";
+import type { Server } from "./server.ts";
+
+export function notOurs(variable: string): Server {
+  const refuse = () =>
+    new TestkitError(
+      "not-ours",
+      `${variable} names a server that is not ours to stop: unset it for fault tests`,
+    );
+  return {
+    pid: () => undefined,
+    stop: async () => undefined,
+    kill: () => Promise.reject(refuse()),
+    restart: () => Promise.reject(refuse()),
+    signal: () => {
+      throw refuse();
+    },
+  };
+}

@@ -1,0 +1,55 @@
+/** A real nats-server with JetStream, users and rights; or the one that `UNDERSTUDY_NATS_URL` names. */
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { accepts, freePort } from "../ports.ts";
+import { processRun, type Run } from "../run.ts";
+import { notOurs } from "./external.ts";
+import { natsConfig } from "./nats-config.ts";
+import { NATS_USERS, type NatsUserName } from "./nats-users.ts";
+import { type Credentials, newPassword, splitUrl, writePassword } from "./passwords.ts";
+import { type Server, startServer } from "./server.ts";
+
+const HOST = "127.0.0.1";
+
+export type NatsServer = Server & {
+  readonly url: string;
+  credentials(user: NatsUserName): Credentials;
+};
+
+export async function startNats({
+  run = processRun(),
+  name = "nats",
+}: {
+  run?: Run;
+  name?: string;
+} = {}): Promise<NatsServer> {
+  const folder = join(run.folder, name);
+  const external = process.env.UNDERSTUDY_NATS_URL;
+  if (external) return externalNats(external, folder);
+  const port = await freePort();
+  const users = NATS_USERS.map((user) => ({ ...user, password: newPassword() }));
+  const files = new Map(users.map((user) => [user.name, writePassword(folder, user)]));
+  const config = join(folder, "nats-server.conf");
+  mkdirSync(join(folder, "data"), { recursive: true, mode: 0o700 });
+  writeFileSync(config, natsConfig({ host: HOST, port, storeDir: join(folder, "data"), users }), {
+    mode: 0o600,
+  });
+  const server = await startServer(run, {
+    program: "nats-server",
+    folder,
+    args: ["--config", config],
+    isReady: () => accepts(port),
+  });
+  return {
+    ...server,
+    url: `nats://${HOST}:${port}`,
+    credentials: (user) => ({ user, passwordFile: files.get(user)! }),
+  };
+}
+
+function externalNats(text: string, folder: string): NatsServer {
+  const { url, user, password } = splitUrl(text);
+  const passwordFile = user ? writePassword(folder, { name: "external", password }) : "";
+  return { ...notOurs("UNDERSTUDY_NATS_URL"), url, credentials: () => ({ user, passwordFile }) };
+}

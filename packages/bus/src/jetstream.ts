@@ -41,7 +41,11 @@ export async function connectJetStream(access: NatsAccess & { readonly name: str
     if (isUp) for (const messages of follows) messages.stop();
   });
   return {
-    publish: (subject, data, headers) => publish(connection, { subject, data, headers: headers ?? {} }),
+    publish: async (subject, data, headers) => {
+      // The client would keep the message for later; a pipeline of levels wants the newest then, not this one.
+      if (!up) throw new BusError("unreachable", `publish ${subject}: NATS at ${access.url} is away`);
+      await publish(connection, { subject, data, headers: headers ?? {} });
+    },
     follow: (filter, options) => follow(connection, follows, { filter, ...options }),
     last: (subject) => last(connection, subject),
     connected: () => up && !connection.isClosed(),

@@ -123,6 +123,11 @@ export function verdictFromWire(wire: WireVerdict): Verdict {
     incarnation: wire.incarnation,
     state: known(VERDICT_FROM_WIRE.get(wire.state), "verdict"),
     sinceMs: hlcFromWire(wire.since).wallMs,
-    evidence: wire.evidence.map((item) => ({ ...item, signal: item.signal as Evidence["signal"] })),
+    evidence: wire.evidence.map(({ signal, alive, detail, ageMs }) => ({
+      signal: signal as Evidence["signal"],
+      alive,
+      detail,
+      ageMs,
+    })),
   };
 }

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { followForever, pause, runActors } from "./run.ts";
+
+const never = (signal: AbortSignal) => pause(2 ** 30, signal);
+
+describe("a group of actors", () => {
+  test("ends together when one fails, and the failure names the actor", async () => {
+    let otherEnded = false;
+    const actors = [
+      {
+        name: "steady",
+        run: async (signal: AbortSignal) => {
+          await never(signal);
+          otherEnded = true;
+        },
+      },
+      {
+        name: "frail",
+        run: async () => {
+          throw new Error("disk full");
+        },
+      },
+    ];
+    await assert.rejects(runActors(actors, new AbortController()), (error: Error) => {
+      assert.equal(error.message, "actor frail");
+      assert.equal((error.cause as Error).message, "disk full");
+      return true;
+    });
+    assert.ok(otherEnded);
+  });
+
+  test("ends without an error when it is asked to", async () => {
+    const stop = new AbortController();
+    const running = runActors([{ name: "steady", run: never }], stop);
+    stop.abort();
+    await running;
+  });
+
+  test("an actor that ends by itself is a failure: nothing in a service is ever finished", async () => {
+    await assert.rejects(
+      runActors([{ name: "short", run: async () => undefined }], new AbortController()),
+      /actor short/,
+    );
+  });
+});
+
+describe("following for ever", () => {
+  test("opens the stream again after it failed, and reports each loss", async () => {
+    const stop = new AbortController();
+    const items: number[] = [];
+    const lost: string[] = [];
+    let opened = 0;
+    await followForever(
+      async function* () {
+        opened += 1;
+        yield opened;
+        if (opened === 3) stop.abort();
+        else throw new Error(`lost ${opened}`);
+      },
+      {
+        signal: stop.signal,
+        retryMs: 1,
+        onItem: (item) => void items.push(item),
+        onLost: (error) => void lost.push((error as Error).message),
+      },
+    );
+    assert.deepEqual(items, [1, 2, 3]);
+    assert.deepEqual(lost, ["lost 1", "lost 2"]);
+  });
+});

@@ -1,0 +1,50 @@
+/** `npm run bench -- NAME [--json] [options]`: runs one benchmark; its last line is one JSON object. */
+
+export type BenchOptions = ReadonlyMap<string, string>;
+export type BenchResult = Readonly<Record<string, unknown>> & { readonly valid?: boolean };
+type Bench = {
+  readonly about: string;
+  readonly load: () => Promise<{ run(options: BenchOptions): Promise<BenchResult> }>;
+};
+
+const BENCHES: Readonly<Record<string, Bench>> = {
+  pipeline: {
+    about: "100 instances at 10 Hz: sample taken to weight acknowledged by a real HAProxy",
+    load: () => import("./pipeline.ts"),
+  },
+  delta: {
+    about: "1 % of the 4 KiB blocks of 256 MB changed: bytes on the wire",
+    load: () => import("./delta.ts"),
+  },
+  "reactive-sweep": {
+    about: "target and hold of the reactive opponent: what each setting costs and harms",
+    load: () => import("./reactive-sweep.ts"),
+  },
+};
+
+const INVALID_EXIT = 3;
+const USAGE_EXIT = 2;
+
+function parse(args: readonly string[]): { name: string; options: BenchOptions } {
+  const [name = "", ...rest] = args;
+  const options = new Map<string, string>();
+  for (let index = 0; index < rest.length; index += 1) {
+    const [flag, inline] = rest[index]!.replace(/^--/, "").split("=", 2);
+    const next = rest[index + 1];
+    const takesNext = inline === undefined && next !== undefined && !next.startsWith("--");
+    options.set(flag!, inline ?? (takesNext ? next : "true"));
+    if (takesNext) index += 1;
+  }
+  return { name, options };
+}
+
+const { name, options } = parse(process.argv.slice(2));
+const bench = BENCHES[name];
+if (!bench) {
+  console.error(`no benchmark "${name}". There are:`);
+  for (const [known, { about }] of Object.entries(BENCHES)) console.error(`  ${known.padEnd(16)} ${about}`);
+  process.exit(USAGE_EXIT);
+}
+const result = await (await bench.load()).run(options);
+console.log(JSON.stringify({ bench: name, ...result }));
+process.exit(result.valid === false ? INVALID_EXIT : 0);

@@ -39,21 +39,34 @@ export type Authority = {
   readonly position: Position;
 };
 
+/** Versioned state of one shadow, as last saved. */
+export type ShadowRecord = { readonly member: Member; readonly position: Position };
+
 /** A lost race or a stale caller: what was found instead. */
 export type Outcome<T> =
   | { readonly saved: true; readonly value: T }
-  | { readonly saved: false; readonly why: "epoch" | "claimed" | "revision" | "not-holder" | "version" | "not-member"; readonly found: Authority };
+  | {
+      readonly saved: false;
+      readonly why: "epoch" | "claimed" | "revision" | "not-holder" | "version" | "not-member";
+      readonly found: Authority;
+    };
 
 export interface Store {
   read(resource: string): Promise<Authority>;
   /**
    * Claims the next epoch. Fails while another coordinator's claim has not expired; the same coordinator resumes its own.
    */
-  claim(request: { resource: string; epoch: Epoch; coordinator: string; ttlMs: number }): Promise<Outcome<Claim>>;
+  claim(request: {
+    resource: string;
+    epoch: Epoch;
+    coordinator: string;
+    ttlMs: number;
+  }): Promise<Outcome<Claim>>;
   abandon(request: { resource: string; epoch: Epoch; coordinator: string }): Promise<void>;
   /**
-   * Puts the claimed epoch in force: new primary, its lease, and an in-sync set without it. Only for the claim's coordinator, only
-   * for a member of the in-sync set (or when nobody was primary before, or `planned` by the holder itself).
+   * Puts the claimed epoch in force: new primary, its lease, and an in-sync set without it. Only for the coordinator of an unexpired
+   * claim, and only for a primary that cannot miss an acknowledged critical write: a member of the in-sync set, the same
+   * instance started again by the holder of its lease, or anyone when nobody was primary before. Never adds members.
    */
   commit(request: {
     resource: string;
@@ -64,6 +77,7 @@ export interface Store {
     leaseMs: number;
     inSync: readonly Member[];
   }): Promise<Outcome<Authority>>;
+  /** Prolongs the lease of the epoch in force. Refused under another coordinator's claim, or a lease could never be waited out. */
   renew(request: { resource: string; epoch: Epoch; holder: string }): Promise<Outcome<Lease>>;
   /** Replaces the in-sync set when epoch and revision are still those. */
   setInSync(request: {
@@ -74,10 +88,13 @@ export interface Store {
   }): Promise<Outcome<number>>;
   /** Saves a sealed position of the primary; refuses lower epochs and versions. */
   savePosition(request: { resource: string; position: Position }): Promise<Outcome<Position>>;
-  /** Versioned state of one shadow; refuses lower epochs and versions. */
+  /** Versioned state of one shadow; refuses lower epochs, and lower versions of the same incarnation. */
   saveShadow(request: { resource: string; member: Member; position: Position }): Promise<Outcome<Position>>;
-  readShadow(resource: string, instance: string): Promise<{ member: Member; position: Position } | undefined>;
-  /** After a lost store: sets the epoch at least to `epoch`. For `understudy state recover` only. */
+  readShadow(resource: string, instance: string): Promise<ShadowRecord | undefined>;
+  /**
+   * After a lost store: sets the epoch at least to `epoch`. When that raises it, primary and in-sync set are forgotten: what an
+   * older backup says of them no longer holds. For `understudy state recover` only.
+   */
   recover(request: { resource: string; epoch: Epoch }): Promise<Authority>;
   /** Throws StoreError "unsafe" unless the server keeps what it acknowledges (appendfsync always, noeviction). */
   checkDurability(): Promise<void>;

@@ -1,0 +1,3 @@
+-- Guarantees: one consistent view of the authority, with the time that is left of a claim.
+-- KEYS[1] authority.
+return saved()

@@ -1,0 +1,113 @@
+/** What no single field can tell: names that must exist or be unique, and numbers that must fit together. */
+
+import { APPLICATION_COLUMNS } from "@understudy/model/metric-names";
+import type { Configuration, PoolSpec, ResourceSpec } from "@understudy/model/policy";
+import { guess, type Path } from "./configuration-mistakes.ts";
+
+export type Conflict = { readonly path: Path; readonly message: string };
+
+export function checkConfiguration(configuration: Configuration): Conflict[] {
+  const { resources, pools, hosts } = configuration;
+  return [
+    ...checkUnique("resources", resources),
+    ...checkUnique("pools", pools),
+    ...checkUnique("hosts", hosts),
+    ...checkPoolsShared(resources),
+    ...checkBackendsShared(pools),
+    ...resources.flatMap((resource, index) => checkResource(resource, { at: ["resources", index], pools })),
+    ...pools.flatMap((pool, index) => checkPool(pool, ["pools", index])),
+  ];
+}
+
+function checkUnique(list: string, items: readonly { readonly name: string }[]): Conflict[] {
+  return items.flatMap(({ name }, index) => {
+    const first = items.findIndex((item) => item.name === name);
+    if (first === index) return [];
+    return [{ path: [list, index, "name"], message: `"${name}" is the name of ${list}[${first}] already` }];
+  });
+}
+
+/** A plan is the whole desired state of a pool, so two resources on one pool would undo each other's plans. */
+function checkPoolsShared(resources: readonly ResourceSpec[]): Conflict[] {
+  return resources.flatMap(({ routing, name }, index) => {
+    const first = resources.find((other) => other.routing.pool === routing.pool)!;
+    if (first.name === name) return [];
+    const message = `pool "${routing.pool}" serves resource "${first.name}" already: give each resource its own`;
+    return [{ path: ["resources", index, "routing", "pool"], message }];
+  });
+}
+
+function checkBackendsShared(pools: readonly PoolSpec[]): Conflict[] {
+  const seen = new Map<string, string>();
+  return pools.flatMap((pool, index) =>
+    (["reads", "writes"] as const).flatMap((side) => {
+      const key = `${pool.driver} ${pool.socket} ${pool.backends[side]}`;
+      const owner = seen.get(key);
+      seen.set(key, owner ?? pool.name);
+      if (pool.driver === "memory" || owner === undefined) return [];
+      const message = `backend "${pool.backends[side]}" of ${pool.socket} is set by pool "${owner}" already`;
+      return [{ path: ["pools", index, "backends", side], message }];
+    }),
+  );
+}
+
+function checkPool(pool: PoolSpec, at: Path): Conflict[] {
+  const needsSocket = pool.driver === "haproxy" && pool.socket === "";
+  return needsSocket
+    ? [{ path: [...at, "socket"], message: "is missing: driver haproxy needs its runtime API socket" }]
+    : [];
+}
+
+function checkResource(
+  resource: ResourceSpec,
+  { at, pools }: { at: Path; pools: readonly PoolSpec[] },
+): Conflict[] {
+  const { shadows, routing, forecast } = resource;
+  const conflicts: Conflict[] = [];
+  const check = (holds: boolean, path: Path, message: string) => {
+    if (!holds) conflicts.push({ path: [...at, ...path], message });
+  };
+  const pool = pools.find(({ name }) => name === routing.pool);
+  const names = pools.map(({ name }) => name);
+  check(
+    pool !== undefined,
+    ["routing", "pool"],
+    `no pool is named "${routing.pool}"${guess(routing.pool, names)}`,
+  );
+  check(shadows.min <= shadows.max, ["shadows", "min"], `${shadows.min} is more than max, ${shadows.max}`);
+  check(
+    pool === undefined || shadows.max + 1 <= pool.slots,
+    ["shadows", "max"],
+    `a primary and ${shadows.max} shadows need ${shadows.max + 1} slots, pool "${routing.pool}" has ${pool?.slots}`,
+  );
+  const leadMs = shadows.createMs + shadows.warmUpMs;
+  check(
+    forecast.horizonMs >= leadMs,
+    ["forecast", "horizonMs"],
+    `${forecast.horizonMs} is less than the lead time, createMs + warmUpMs = ${leadMs}: help would come too late`,
+  );
+  check(
+    forecast.horizonMs >= forecast.stepMs,
+    ["forecast", "horizonMs"],
+    `${forecast.horizonMs} is less than one step, stepMs = ${forecast.stepMs}`,
+  );
+  return [...conflicts, ...checkSignals(resource, at)];
+}
+
+function checkSignals({ capacity, metrics }: ResourceSpec, at: Path): Conflict[] {
+  const conflicts: Conflict[] = [];
+  const application: readonly string[] = APPLICATION_COLUMNS;
+  for (const [index, signal] of capacity.signals.entries()) {
+    if (application.includes(signal) && !(signal in metrics.map)) {
+      const message = `"${signal}" is the application's own: say its metric's name in metrics.map.${signal}`;
+      conflicts.push({ path: [...at, "capacity", "signals", index], message });
+    }
+  }
+  if (Object.keys(metrics.map).length > 0 && metrics.path === "") {
+    conflicts.push({
+      path: [...at, "metrics", "path"],
+      message: "is missing: metrics.map needs the endpoint to read",
+    });
+  }
+  return conflicts;
+}

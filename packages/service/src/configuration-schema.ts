@@ -1,0 +1,198 @@
+/**
+ * The form of understudy.yaml: every field with its bounds, its default and one sentence for people. The JSON schema for
+ * editors and the table in docs/configuration.md come from here. What one field alone cannot tell is in configuration-checks.ts.
+ */
+
+import { APPLICATION_COLUMNS, METRIC_NAMES, type MetricName } from "@understudy/model/metric-names";
+import { isLabel } from "@understudy/model/names";
+import { z } from "zod";
+
+const MS_MAX = 24 * 3600 * 1000;
+const RESOURCES_MAX = 1000;
+const SHADOWS_MAX = 100;
+const SLOTS_MAX = 128;
+
+const label = z.string().refine(isLabel, "must be a DNS label: a-z, 0-9 and -, 1 to 63 characters");
+const endpoint = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}$/, "must be host:port");
+const words = z.array(z.string().min(1)).max(256);
+const httpPath = z.string().regex(/^(\/[\w./?=&-]*)?$/, "must be a path that starts with /, or empty");
+const share = z.number().min(0).max(1);
+const ms = (least: number) => z.int().min(least).max(MS_MAX);
+const relativePath = z
+  .string()
+  .min(1)
+  .refine((path) => !path.startsWith("/") && !path.split("/").includes(".."), "must be relative, without ..");
+
+const run = z.strictObject({
+  command: words.min(1).describe("Program and arguments; started without a shell."),
+  env: z
+    .record(z.string().regex(/^[A-Za-z_]\w*$/), z.string())
+    .default({})
+    .describe("Environment of the program."),
+  readyWithinMs: ms(100)
+    .default(15_000)
+    .describe("How long an instance may take from start to its first good answer."),
+});
+
+const state = z.strictObject({
+  paths: z
+    .array(relativePath)
+    .min(1)
+    .max(64)
+    .describe("Files (sqlite) or folders, relative to the instance's state folder."),
+  consistency: z.enum(["sqlite", "none"]).describe("How a consistent view of the state is captured."),
+  tickMs: ms(10).default(100).describe("How often changes that nobody waits for are sealed."),
+  critical: z
+    .enum(["in-sync", "best-effort"])
+    .default("in-sync")
+    .describe(
+      "A critical write without an in-sync shadow: fails by its deadline, or passes and is reported.",
+    ),
+});
+
+const capacity = z.strictObject({
+  signals: z
+    .array(z.enum(METRIC_NAMES as [MetricName, ...MetricName[]]))
+    .min(1)
+    .default(["cpuCores"])
+    .describe("Signals to fit; the first one that reaches its target binds."),
+  target: z.number().gt(0).max(1).default(0.7).describe("Share of a signal's limit to aim at."),
+  initialRps: z
+    .number()
+    .gt(0)
+    .default(100)
+    .describe("First guess for one instance until its curve is fitted, requests per second."),
+});
+
+const routing = z.strictObject({
+  pool: label.describe("Name of the pool whose load balancer serves this resource."),
+  reads: z
+    .array(z.string().regex(/^[A-Z]+$/, "must be an HTTP method in capitals"))
+    .min(1)
+    .default(["GET", "HEAD"])
+    .describe("Methods that a shadow may answer."),
+  maxShadowShare: share.default(0.8).describe("Largest share of the reads that shadows take."),
+  maxStalenessMs: ms(1).default(2000).describe("A shadow that lags more takes no reads."),
+  onlyStale: z
+    .enum(["refuse", "serve"])
+    .default("refuse")
+    .describe("What happens to reads when only stale instances are left."),
+});
+
+const shadows = z.strictObject({
+  min: z.int().min(0).max(SHADOWS_MAX).default(1).describe("Shadows that always stand."),
+  max: z.int().min(0).max(SHADOWS_MAX).default(3).describe("Most shadows at any time."),
+  warmUpMs: ms(0).default(0).describe("How long a new shadow needs to full speed after it is ready."),
+  createMs: ms(0)
+    .default(2000)
+    .describe("First guess of the time from request to ready; then the measured P90 is used."),
+  holdMs: ms(0).default(15_000).describe("A shadow is kept at least this long after it was last needed."),
+});
+
+const health = z.strictObject({
+  http: httpPath
+    .default("/healthz")
+    .describe("Path that answers 200 when the instance works; empty: no HTTP probe."),
+  tcp: z.boolean().default(false).describe("Whether to probe by connecting."),
+  exec: words.default([]).describe("Program that exits 0 when the instance works; empty: none."),
+  intervalMs: ms(10).default(100).describe("Time between two probes."),
+  timeoutMs: ms(10)
+    .default(500)
+    .describe("A probe without an answer by then counts as late, which is no evidence of death."),
+  rise: z.int().min(1).max(100).default(2).describe("Good probes in a row that make it up."),
+  fall: z.int().min(1).max(100).default(3).describe("Bad probes in a row that make it down."),
+});
+
+const metrics = z.strictObject({
+  path: httpPath.default("").describe("Path of the instance's Prometheus endpoint; empty: none."),
+  map: z
+    .partialRecord(z.enum(APPLICATION_COLUMNS), z.string().min(1))
+    .default({})
+    .describe("Our column -> the application's own metric name."),
+});
+
+const forecast = z.strictObject({
+  policy: z
+    .enum(["predictive", "reactive", "static", "none"])
+    .default("predictive")
+    .describe("The others exist for comparison."),
+  stepMs: ms(50).default(500).describe("Step of the forecast's grid."),
+  quantile: z.number().gt(0.5).lt(1).default(0.95).describe("Quantile of the demand to be ready for."),
+  horizonMs: ms(100).default(10_000).describe("How far ahead: at least createMs + warmUpMs."),
+  reactiveTarget: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(0.7)
+    .describe("Reactive policy: busy share that scales out."),
+  reactiveHoldMs: ms(0).default(15_000).describe("Reactive policy: how long it holds a shadow."),
+});
+
+const lease = z.strictObject({
+  durationMs: ms(500)
+    .default(3000)
+    .describe("Right of a primary to take writes; its holder stops itself at half of it."),
+});
+
+const resource = z.strictObject({
+  name: label.describe("Name of the resource."),
+  kind: z.literal("process").default("process").describe("What an instance is."),
+  driver: z
+    .enum(["process", "memory"])
+    .default("process")
+    .describe("Resource driver that starts its instances."),
+  run: run.describe("How an instance is started."),
+  state: state.describe("What of it is mirrored, and how."),
+  capacity: capacity.prefault({}).describe("How much one instance carries; learned while it runs."),
+  routing: routing.describe("Which requests may move, and how far."),
+  shadows: shadows.prefault({}).describe("How many shadows there may be, and what they cost in time."),
+  health: health.prefault({}).describe("How it is probed."),
+  metrics: metrics.prefault({}).describe("What the application itself measures."),
+  forecast: forecast.prefault({}).describe("How demand is forecast."),
+  lease: lease.prefault({}).describe("How long a primary may act on its own."),
+  mode: z
+    .enum(["observe", "advise", "act"])
+    .default("act")
+    .describe("Watch only, decide without acting, or act."),
+});
+
+const backends = z.strictObject({
+  reads: z
+    .string()
+    .regex(/^[\w.-]+$/)
+    .default("reads")
+    .describe("Backend that serves reads."),
+  writes: z
+    .string()
+    .regex(/^[\w.-]+$/)
+    .default("writes")
+    .describe("Backend that serves writes."),
+});
+
+const pool = z.strictObject({
+  name: label.describe("Name of the pool."),
+  driver: z.enum(["haproxy", "memory"]).default("haproxy").describe("Traffic driver."),
+  socket: z.string().max(107).default("").describe("HAProxy: path of the runtime API socket (level admin)."),
+  backends: backends.prefault({}).describe("Names of the backends that the plan sets."),
+  slots: z.int().min(1).max(SLOTS_MAX).default(8).describe("Servers prepared in each backend, named s1..sN."),
+  frontend: z
+    .union([endpoint, z.literal("")])
+    .default("")
+    .describe("Where clients reach it, host:port."),
+});
+
+const host = z.strictObject({
+  name: label.describe("Name of the host."),
+  control: endpoint.describe("gRPC of its replicator, host:port."),
+  data: endpoint.describe("Where its replicator takes mirror data; the dedicated link where there is one."),
+});
+
+export const configurationSchema = z.strictObject({
+  resources: z.array(resource).max(RESOURCES_MAX).default([]).describe("The running things to protect."),
+  pools: z.array(pool).max(RESOURCES_MAX).default([]).describe("Load balancers and what they balance over."),
+  hosts: z
+    .array(host)
+    .max(RESOURCES_MAX)
+    .default([])
+    .describe("Machines that keep instances; none: this one."),
+});

@@ -1,0 +1,183 @@
+/**
+ * What every resource driver keeps, as one suite over all of them. A driver brings a machine on which its instances run
+ * and which outlives it; the suite opens, closes and opens it again as a restarting replicator does.
+ */
+
+import assert from "node:assert/strict";
+import { after, beforeEach, describe, it } from "node:test";
+import { type ResourceDriver, ResourceError, type RoleOrder, type RunningInstance } from "./driver.ts";
+
+export type DriverMachine = {
+  /** A driver of the resource "catalog" on the same instances each time. */
+  open(): Promise<ResourceDriver>;
+  /** The instance dies without the driver's doing. */
+  kill(running: RunningInstance): Promise<void>;
+  /** The role order the instance itself sees; undefined when it does not run. */
+  roleSeenBy(running: RunningInstance): Promise<RoleOrder | undefined>;
+  stateDir(): Promise<string>;
+  /** Ends whatever still runs. */
+  close(): Promise<void>;
+};
+
+const SHADOW: RoleOrder = { role: "shadow", epoch: 1, untilBootMs: 0 };
+const PRIMARY: RoleOrder = { role: "primary", epoch: 2, untilBootMs: 9_999_999_999 };
+const GRACE_MS = 2000;
+
+export function describeResourceDriver(name: string, openMachine: () => Promise<DriverMachine>): void {
+  describe(`${name} resource driver`, { timeout: 60_000 }, async () => {
+    const machine = await openMachine();
+    let driver = await machine.open();
+    let sequence = 0;
+    after(async () => {
+      await driver.close();
+      await machine.close();
+    });
+    beforeEach(() => {
+      sequence += 1;
+    });
+    const reopen = async (): Promise<void> => {
+      await driver.close();
+      driver = await machine.open();
+    };
+    const request = async (incarnation = `i${sequence}`) => ({
+      resource: "catalog",
+      instance: `catalog-${sequence}`,
+      incarnation,
+      stateDir: await machine.stateDir(),
+      role: SHADOW,
+      env: {},
+    });
+    const names = async (): Promise<string[]> => (await driver.list()).map(({ instance }) => instance);
+
+    it("runs what it was asked to start, under its incarnation and role", async () => {
+      const running = await driver.start(await request("first"));
+      assert.equal(running.incarnation, "first");
+      assert.match(running.address, /^127\.0\.0\.1:\d+$/);
+      assert.deepEqual(await machine.roleSeenBy(running), SHADOW);
+      assert.ok((await names()).includes(running.instance));
+    });
+
+    it("returns the running instance when asked to start the same incarnation again", async () => {
+      const [one, two] = await Promise.all([driver.start(await request()), driver.start(await request())]);
+      assert.deepEqual(one, two);
+      assert.deepEqual(await driver.start(await request()), one);
+    });
+
+    it("refuses a second incarnation while the first one runs", async () => {
+      const running = await driver.start(await request("old"));
+      await assert.rejects(driver.start(await request("new")), { name: "ResourceError", code: "refused" });
+      await driver.stop(running, GRACE_MS);
+      assert.equal((await driver.start(await request("new"))).incarnation, "new");
+    });
+
+    it("refuses a resource that it does not know", async () => {
+      const start = driver.start({ ...(await request()), resource: "unknown" });
+      await assert.rejects(start, (error) => error instanceof ResourceError && error.code === "not-found");
+    });
+
+    it("shows a new role to the instance at once", async () => {
+      const running = await driver.start(await request());
+      await driver.setRole(running, PRIMARY);
+      assert.deepEqual(await machine.roleSeenBy(running), PRIMARY);
+    });
+
+    it("never gives a role meant for an earlier incarnation to a later one", async () => {
+      const old = await driver.start(await request("old"));
+      await driver.fence(old);
+      const now = await driver.start(await request("new"));
+      await driver.setRole(old, PRIMARY);
+      assert.deepEqual(await machine.roleSeenBy(now), SHADOW);
+    });
+
+    it("fences for good, and again without harm", async () => {
+      const running = await driver.start(await request());
+      assert.equal((await driver.fence(running)).confirmed, true);
+      assert.equal(await machine.roleSeenBy(running), undefined);
+      assert.ok(!(await names()).includes(running.instance));
+      assert.equal((await driver.fence(running)).confirmed, true);
+    });
+
+    it("leaves a later incarnation alone when an earlier one is fenced or stopped again", async () => {
+      const old = await driver.start(await request("old"));
+      await driver.fence(old);
+      const now = await driver.start(await request("new"));
+      assert.equal((await driver.fence(old)).confirmed, true);
+      await driver.stop(old, GRACE_MS);
+      assert.deepEqual(await machine.roleSeenBy(now), SHADOW);
+      assert.ok((await names()).includes(now.instance));
+    });
+
+    it("stops, and again without harm", async () => {
+      const running = await driver.start(await request());
+      await driver.stop(running, GRACE_MS);
+      assert.ok(!(await names()).includes(running.instance));
+      await driver.stop(running, GRACE_MS);
+    });
+
+    it("tells once when an instance ends, also a listener that comes late", async () => {
+      const running = await driver.start(await request());
+      const heard: string[] = [];
+      const early = Promise.withResolvers<void>();
+      driver.onExit(running, (detail) => {
+        heard.push(detail);
+        early.resolve();
+      });
+      await machine.kill(running);
+      await early.promise;
+      await new Promise<void>((resolve) => driver.onExit(running, () => resolve()));
+      assert.equal(heard.length, 1);
+      assert.match(heard[0]!, /^exited: /);
+      assert.ok(!(await names()).includes(running.instance));
+    });
+
+    it("starts again after a death", async () => {
+      const dead = await driver.start(await request("dead"));
+      await machine.kill(dead);
+      const again = await driver.start(await request("again"));
+      assert.deepEqual(await machine.roleSeenBy(again), SHADOW);
+    });
+
+    it("leaves instances running when it is closed, and finds them again when it is opened", async () => {
+      const running = await driver.start(await request());
+      await reopen();
+      assert.deepEqual(
+        (await driver.list()).find(({ instance }) => instance === running.instance),
+        running,
+      );
+      assert.deepEqual(await driver.start(await request()), running);
+      await driver.setRole(running, PRIMARY);
+      assert.deepEqual(await machine.roleSeenBy(running), PRIMARY);
+    });
+
+    it("sees the end of an instance that it only found again", async () => {
+      const running = await driver.start(await request());
+      await reopen();
+      const ended = new Promise<string>((resolve) => driver.onExit(running, resolve));
+      await machine.kill(running);
+      assert.match(await ended, /^exited: /);
+    });
+
+    it("fences an instance that it only found again", async () => {
+      const running = await driver.start(await request());
+      await reopen();
+      assert.equal((await driver.fence(running)).confirmed, true);
+      assert.equal(await machine.roleSeenBy(running), undefined);
+    });
+
+    it("forgets instances that ended while it was closed", async () => {
+      const running = await driver.start(await request());
+      await driver.close();
+      await machine.kill(running);
+      driver = await machine.open();
+      assert.ok(!(await names()).includes(running.instance));
+    });
+
+    it("refuses work when it is closed", async () => {
+      const wanted = await request();
+      await driver.close();
+      await driver.close();
+      await assert.rejects(driver.start(wanted), { name: "ResourceError", code: "closed" });
+      driver = await machine.open();
+    });
+  });
+}

@@ -1,0 +1,126 @@
+/**
+ * What /proc/<pid>/stat says about one process. A pid alone names nobody: numbers are used again, so a process is named
+ * by its pid together with the time at which it started.
+ */
+
+import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+
+export type ProcStat = {
+  readonly pid: number;
+  /** One letter: R, S, D, T (stopped), t (traced), Z (zombie), X (dead)... */
+  readonly state: string;
+  readonly group: number;
+  readonly session: number;
+  /** User and system time so far, in clock ticks. */
+  readonly cpuTicks: number;
+  /** Time since boot at which it started, in clock ticks. */
+  readonly startTicks: number;
+  readonly residentPages: number;
+};
+
+export type ProcessName = { readonly pid: number; readonly pidStartTicks: number };
+
+// Offsets among the fields that follow the command name, of proc(5); field 3 of the manual is number 0 here.
+const STATE = 0;
+const GROUP = 2;
+const SESSION = 3;
+const USER_TICKS = 11;
+const SYSTEM_TICKS = 12;
+const START_TICKS = 19;
+const RESIDENT_PAGES = 21;
+
+/** Undefined when the text is not of this format. A command name may hold spaces, parentheses and line ends. */
+export function parseProcStat(text: string): ProcStat | undefined {
+  const open = text.indexOf("(");
+  const close = text.lastIndexOf(")");
+  if (open < 1 || close < open) return undefined;
+  const fields = text.slice(close + 2).split(" ", RESIDENT_PAGES + 1);
+  if (fields.length <= RESIDENT_PAGES) return undefined;
+  const stat: ProcStat = {
+    pid: Number(text.slice(0, open)),
+    state: fields[STATE]!,
+    group: Number(fields[GROUP]),
+    session: Number(fields[SESSION]),
+    cpuTicks: Number(fields[USER_TICKS]) + Number(fields[SYSTEM_TICKS]),
+    startTicks: Number(fields[START_TICKS]),
+    residentPages: Number(fields[RESIDENT_PAGES]),
+  };
+  const numbers = [stat.pid, stat.group, stat.session, stat.cpuTicks, stat.startTicks, stat.residentPages];
+  return /^[A-Za-z]$/.test(stat.state) && numbers.every(Number.isInteger) ? stat : undefined;
+}
+
+/** A zombie has run its last instruction: only its exit status is left. */
+export function canRun(stat: ProcStat): boolean {
+  return stat.state !== "Z" && stat.state !== "X" && stat.state !== "x";
+}
+
+/** Undefined when there is no such process. */
+export function readProcStat(pid: number): ProcStat | undefined {
+  try {
+    return parseProcStat(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}
+
+/** The process of exactly this name while it can run. */
+export function readLiving({ pid, pidStartTicks }: ProcessName): ProcStat | undefined {
+  const stat = readProcStat(pid);
+  return stat && stat.startTicks === pidStartTicks && canRun(stat) ? stat : undefined;
+}
+
+export function listPids(): number[] {
+  return readdirSync("/proc").map(Number).filter(Number.isInteger);
+}
+
+const STAT_BYTES_MAX = 1024;
+const reused = Buffer.alloc(STAT_BYTES_MAX);
+
+/**
+ * Reads the stat of one process again and again through one open file: cheap, and bound to that very process, because an
+ * open file of /proc never turns to a later process with the same number.
+ */
+export class ProcStatFile {
+  #fd: number | undefined;
+
+  private constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** Undefined when that process is gone or another one has its number. */
+  static open({ pid, pidStartTicks }: ProcessName): ProcStatFile | undefined {
+    let file: ProcStatFile;
+    try {
+      file = new ProcStatFile(openSync(`/proc/${pid}/stat`, "r"));
+    } catch (error) {
+      if (isGone(error)) return undefined;
+      throw error;
+    }
+    if (file.read()?.startTicks === pidStartTicks) return file;
+    file.close();
+    return undefined;
+  }
+
+  /** Undefined when the process is gone. */
+  read(): ProcStat | undefined {
+    if (this.#fd === undefined) return undefined;
+    try {
+      const bytes = readSync(this.#fd, reused, 0, STAT_BYTES_MAX, 0);
+      return parseProcStat(reused.toString("latin1", 0, bytes));
+    } catch (error) {
+      if (isGone(error)) return undefined;
+      throw error;
+    }
+  }
+
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === "ENOENT" || code === "ESRCH";
+}

@@ -3,7 +3,7 @@
  * by its pid together with the time at which it started.
  */
 
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 
 export type ProcStat = {
   readonly pid: number;
@@ -54,10 +54,19 @@ export function canRun(stat: ProcStat): boolean {
   return stat.state !== "Z" && stat.state !== "X" && stat.state !== "x";
 }
 
+const STAT_BYTES_MAX = 1024;
+/** One buffer for all reads, which are synchronous: looking through a whole /proc must not cost an allocation each. */
+const reused = Buffer.alloc(STAT_BYTES_MAX);
+
 /** Undefined when there is no such process. */
 export function readProcStat(pid: number): ProcStat | undefined {
   try {
-    return parseProcStat(readFileSync(`/proc/${pid}/stat`, "latin1"));
+    const fd = openSync(`/proc/${pid}/stat`, "r");
+    try {
+      return parseProcStat(reused.toString("latin1", 0, readSync(fd, reused, 0, STAT_BYTES_MAX, 0)));
+    } finally {
+      closeSync(fd);
+    }
   } catch (error) {
     if (isGone(error)) return undefined;
     throw error;
@@ -73,9 +82,6 @@ export function readLiving({ pid, pidStartTicks }: ProcessName): ProcStat | unde
 export function listPids(): number[] {
   return readdirSync("/proc").map(Number).filter(Number.isInteger);
 }
-
-const STAT_BYTES_MAX = 1024;
-const reused = Buffer.alloc(STAT_BYTES_MAX);
 
 /**
  * Reads the stat of one process again and again through one open file: cheap, and bound to that very process, because an

@@ -240,11 +240,11 @@ class ProcessDriver implements ResourceDriver {
     return result;
   }
 
-  /** Only what is remembered of this very incarnation: an old caller must not erase a newer start. */
+  /** Only what is remembered of this very process: an old caller must not erase a newer start. */
   #forget(running: RunningInstance): void {
-    this.#ports.delete(portOf(running));
     const known = this.#known.get(nameOf(running));
-    if (known && known.incarnation !== running.incarnation) return;
+    if (known && (known.incarnation !== running.incarnation || known.pid !== running.pid)) return;
+    this.#ports.delete(portOf(running));
     this.#known.delete(nameOf(running));
     this.#files.forget(running);
   }

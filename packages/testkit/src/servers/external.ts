@@ -1,9 +1,9 @@
 /** A server that was there before us and stays after us: it is used, and never stopped. */
 
+import type { Child } from "../child.ts";
 import { TestkitError } from "../error.ts";
-import type { Server } from "./server.ts";
 
-export function notOurs(variable: string): Server {
+export function notOurs(variable: string): Child {
   const refuse = () =>
     new TestkitError(
       "not-ours",
@@ -11,6 +11,8 @@ export function notOurs(variable: string): Server {
     );
   return {
     pid: () => undefined,
+    starts: () => 0,
+    ready: async () => undefined,
     stop: async () => undefined,
     kill: () => Promise.reject(refuse()),
     restart: () => Promise.reject(refuse()),

@@ -4,15 +4,16 @@ import { execFile } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import type { Child } from "../child.ts";
 import { TestkitError } from "../error.ts";
 import { accepts } from "../ports.ts";
 import { processRun, type Run } from "../run.ts";
 import { findProgram } from "./program.ts";
-import { type Server, startServer } from "./server.ts";
+import { startServer } from "./server.ts";
 
 const run = promisify(execFile);
 
-export type HaproxyServer = Server & { readonly configFile: string; readonly folder: string };
+export type HaproxyServer = Child & { readonly configFile: string; readonly folder: string };
 
 /**
  * Starts HAProxy and resolves when `socket`, the runtime socket that the configuration opens, accepts connections.
@@ -40,7 +41,7 @@ export async function startHaproxy(options: {
     args: ["-db", "-f", configFile],
     isReady: () => accepts(join(folder, options.socket)),
   });
-  return { ...server, configFile, folder };
+  return Object.assign(server, { configFile, folder });
 }
 
 /** HAProxy's own words about a wrong configuration are better than a start that fails. */

@@ -2,17 +2,18 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Child } from "../child.ts";
 import { accepts, freePort } from "../ports.ts";
 import { processRun, type Run } from "../run.ts";
 import { notOurs } from "./external.ts";
 import { natsConfig } from "./nats-config.ts";
 import { NATS_USERS, type NatsUserName } from "./nats-users.ts";
 import { type Credentials, newPassword, splitUrl, writePassword } from "./passwords.ts";
-import { type Server, startServer } from "./server.ts";
+import { startServer } from "./server.ts";
 
 const HOST = "127.0.0.1";
 
-export type NatsServer = Server & {
+export type NatsServer = Child & {
   readonly url: string;
   credentials(user: NatsUserName): Credentials;
 };
@@ -41,11 +42,10 @@ export async function startNats({
     args: ["--config", config],
     isReady: () => accepts(port),
   });
-  return {
-    ...server,
+  return Object.assign(server, {
     url: `nats://${HOST}:${port}`,
-    credentials: (user) => ({ user, passwordFile: files.get(user)! }),
-  };
+    credentials: (user: NatsUserName) => ({ user, passwordFile: files.get(user)! }),
+  });
 }
 
 function externalNats(text: string, folder: string): NatsServer {

@@ -6,16 +6,17 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import type { Child } from "../child.ts";
 import { freePort } from "../ports.ts";
 import { processRun, type Run } from "../run.ts";
 import { notOurs } from "./external.ts";
 import { newPassword, splitUrl, writePassword } from "./passwords.ts";
-import { type Server, startServer } from "./server.ts";
+import { startServer } from "./server.ts";
 
 const HOST = "127.0.0.1";
 const PING_TIMEOUT_MS = 1000;
 
-export type RedisServer = Server & {
+export type RedisServer = Child & {
   readonly url: string;
   /** Empty: it asks for none. */
   readonly passwordFile: string;
@@ -47,7 +48,7 @@ export async function startRedis({
     args: [config],
     isReady: () => answersPing(port, readFileSync(passwordFile, "utf8")),
   });
-  return { ...server, url: `redis://${HOST}:${port}`, passwordFile };
+  return Object.assign(server, { url: `redis://${HOST}:${port}`, passwordFile });
 }
 
 export function redisConfig({

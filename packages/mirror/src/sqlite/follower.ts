@@ -16,4 +16,7 @@ export interface DatabaseFollower {
 }
 
 /** Opens the follower with hashes of what its shadows already hold, so that the first `read` returns only what differs. */
-export type FollowDatabase = (path: string, known?: { pageSize: number; hashes: readonly Uint8Array[] }) => DatabaseFollower;
+export type FollowDatabase = (
+  path: string,
+  known?: { pageSize: number; hashes: readonly Uint8Array[] },
+) => DatabaseFollower;

@@ -1,0 +1,137 @@
+/**
+ * Publishes a transaction into a live database from outside SQLite: frames into the log, page numbers into the index,
+ * and last, in one write, both copies of the index's header. Readers with open connections see it whole from then on;
+ * until then nothing has happened, and what a killed attempt leaves behind is overwritten by the next.
+ * The caller holds SQLite's write lock all the while, and ends with COMMIT: after ROLLBACK its connection would take
+ * the published header for its own and keep a stale first page.
+ */
+
+import { randomBytes } from "node:crypto";
+import { fdatasyncSync, fstatSync, writeSync } from "node:fs";
+import { DatabaseError } from "./errors.ts";
+import { type DatabaseFiles, readAt, readIndexHeader } from "./files.ts";
+import type { Page, PageChanges } from "./pages.ts";
+import {
+  buildFrames,
+  buildLogHeader,
+  type ChainStart,
+  type Checksum,
+  frameOffset,
+  LOG_HEADER_BYTES,
+  parseLogHeader,
+  type Salt,
+} from "./wal.ts";
+import {
+  BLOCK_BYTES,
+  buildIndexHeaders,
+  entriesOf,
+  entryOffset,
+  FIRST_ENTRIES_OFFSET,
+  fillBlock,
+  type IndexHeader,
+  placeOf,
+  SLOT_GROUP_BYTES,
+} from "./walindex.ts";
+
+const FRAMES_PER_WRITE = 256;
+
+/** Returns the number of frames that the log holds now. */
+export function appendTransaction(files: DatabaseFiles, changes: PageChanges): number {
+  const before = readIndexHeader(files);
+  if (before === undefined)
+    throw new DatabaseError("torn", "sqlite mirror: no valid log index under the write lock");
+  const start = before.lastFrame === 0 ? beginLog(files, before, changes.pageSize) : before;
+  const chain = writeFrames(files, { start, after: before.lastFrame }, changes);
+  const lastFrame = before.lastFrame + changes.pages.length;
+  writeIndex(files.index, before.lastFrame, changes.pages);
+  const header: IndexHeader = {
+    change: (before.change + 1) >>> 0,
+    bigEndian: start.bigEndian,
+    pageSize: changes.pageSize,
+    lastFrame,
+    pageCount: changes.pageCount,
+    chain,
+    salt: start.salt,
+  };
+  writeAll(files.index, buildIndexHeaders(header), 0);
+  return lastFrame;
+}
+
+function beginLog(files: DatabaseFiles, before: IndexHeader, pageSize: number): ChainStart {
+  const old = parseLogHeader(readAt(files.log, 0, LOG_HEADER_BYTES));
+  const fresh = before.salt.first === 0 && before.salt.second === 0;
+  const salt = fresh ? randomSalt() : before.salt;
+  const header = { bigEndian: false, pageSize, sequence: ((old?.sequence ?? 0) + 1) >>> 0, salt };
+  const { bytes, chain } = buildLogHeader(header);
+  writeAll(files.log, bytes, 0);
+  // After a power loss, new frames behind an old header must not revive the old generation: https://sqlite.org/src/info/ff5be73dee
+  fdatasyncSync(files.log);
+  return { pageSize, bigEndian: false, salt, chain };
+}
+
+function randomSalt(): Salt {
+  const bytes = randomBytes(8);
+  return { first: bytes.readUInt32BE(0), second: bytes.readUInt32BE(4) };
+}
+
+function writeFrames(
+  files: DatabaseFiles,
+  { start, after }: { start: ChainStart; after: number },
+  { pageSize, pageCount, pages }: PageChanges,
+): Checksum {
+  let chain = start.chain;
+  for (let index = 0; index < pages.length; index += FRAMES_PER_WRITE) {
+    const frames = pages.slice(index, index + FRAMES_PER_WRITE).map((page, offset) => ({
+      page: page.number,
+      commitPages: index + offset === pages.length - 1 ? pageCount : 0,
+      data: page.data,
+    }));
+    const built = buildFrames(frames, { ...start, pageSize, chain });
+    writeAll(files.log, built.bytes, frameOffset(after + index + 1, pageSize));
+    chain = built.chain;
+  }
+  return chain;
+}
+
+function writeIndex(file: number, after: number, pages: readonly Page[]): void {
+  let done = 0;
+  while (done < pages.length) {
+    const { block, entry } = placeOf(after + done + 1);
+    const count = Math.min(pages.length - done, entriesOf(block) - entry + 1);
+    const numbers = pages.slice(done, done + count).map((page) => page.number);
+    if (entry === 1) writeNewBlock(file, block, numbers);
+    else extendBlock(file, block, { from: entry, pages: numbers });
+    done += count;
+  }
+}
+
+/** No reader looks into a block of which no frame is published: it may be replaced as a whole. */
+function writeNewBlock(file: number, block: number, pages: readonly number[]): void {
+  const image = new Uint8Array(BLOCK_BYTES);
+  fillBlock(image, { block, from: 1, pages });
+  const from = block === 0 ? FIRST_ENTRIES_OFFSET : 0;
+  // Written, not left as a hole: touching a hole on a full disk would kill a reader that has it mapped.
+  writeAll(file, image.subarray(from), block * BLOCK_BYTES + from);
+}
+
+function extendBlock(
+  file: number,
+  block: number,
+  { from, pages }: { from: number; pages: readonly number[] },
+): void {
+  const base = block * BLOCK_BYTES;
+  const image = new Uint8Array(BLOCK_BYTES);
+  image.set(readAt(file, base, Math.min(BLOCK_BYTES, fstatSync(file).size - base)));
+  const groups = fillBlock(image, { block, from, pages });
+  const entries = image.subarray(entryOffset(block, from), entryOffset(block, entriesOf(block)) + 4);
+  writeAll(file, entries, base + entryOffset(block, from));
+  // Readers search these slots meanwhile: one aligned group per write, so that they never see half a number.
+  for (const offset of groups)
+    writeAll(file, image.subarray(offset, offset + SLOT_GROUP_BYTES), base + offset);
+}
+
+function writeAll(file: number, bytes: Uint8Array, offset: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    done += writeSync(file, bytes, done, bytes.length - done, offset + done);
+  }
+}

@@ -62,7 +62,9 @@ export interface TrafficDriver {
    * (`stale-plan`). Throws DriverError; after a failure the next apply starts from the balancer's real state.
    */
   apply(plan: Plan, signal?: AbortSignal): Promise<Applied>;
-  counters(signal?: AbortSignal): Promise<PoolCounters>;
+  /** The plan in force, as the balancer itself tells it; undefined when it has had none since it started. */
+  read(): Promise<Plan | undefined>;
+  counters(): Promise<PoolCounters>;
   close(): Promise<void>;
 }
 

@@ -3,7 +3,7 @@
  * processes, and a guardian, and it ends as a whole.
  */
 
-import { appendFileSync, rmSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Guardian, startGuardian } from "./guardian.ts";
 import { createRunFolder, newRunId } from "./run-folder.ts";
@@ -45,6 +45,16 @@ export async function endRun(run: { id: string; folder: string }, guardian?: Gua
   endRunContainers(run.folder);
   rmSync(run.folder, { recursive: true, force: true });
   await guardian?.release();
+}
+
+/** A folder of its own for each start of the same server: "nats", "nats-2", ... */
+export function createServerFolder(run: Run, name: string): string {
+  for (let count = 1; ; count += 1) {
+    const folder = join(run.folder, count === 1 ? name : `${name}-${count}`);
+    if (existsSync(folder)) continue;
+    mkdirSync(folder, { mode: 0o700 });
+    return folder;
+  }
 }
 
 export function recordContainer(run: Run, name: string): void {

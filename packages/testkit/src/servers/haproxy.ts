@@ -1,13 +1,13 @@
 /** A real HAProxy under a configuration of the caller's. */
 
 import { execFile } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Child } from "../child.ts";
 import { TestkitError } from "../error.ts";
 import { accepts } from "../ports.ts";
-import { processRun, type Run } from "../run.ts";
+import { createServerFolder, processRun, type Run } from "../run.ts";
 import { findProgram } from "./program.ts";
 import { startServer } from "./server.ts";
 
@@ -28,8 +28,7 @@ export async function startHaproxy(options: {
   name?: string;
 }): Promise<HaproxyServer> {
   const owner = options.run ?? processRun();
-  const folder = join(owner.folder, options.name ?? "haproxy");
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const folder = createServerFolder(owner, options.name ?? "haproxy");
   const configFile = join(folder, "haproxy.cfg");
   writeFileSync(configFile, options.config(folder), { mode: 0o600 });
   for (const [name, text] of Object.entries(options.files ?? {})) writeFileSync(join(folder, name), text);

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Child } from "../child.ts";
 import { accepts, freePort } from "../ports.ts";
-import { processRun, type Run } from "../run.ts";
+import { createServerFolder, processRun, type Run } from "../run.ts";
 import { notOurs } from "./external.ts";
 import { natsConfig } from "./nats-config.ts";
 import { NATS_USERS, type NatsUserName } from "./nats-users.ts";
@@ -25,7 +25,7 @@ export async function startNats({
   run?: Run;
   name?: string;
 } = {}): Promise<NatsServer> {
-  const folder = join(run.folder, name);
+  const folder = createServerFolder(run, name);
   const external = process.env.UNDERSTUDY_NATS_URL;
   if (external) return externalNats(external, folder);
   const port = await freePort();

@@ -8,7 +8,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import type { Child } from "../child.ts";
 import { freePort } from "../ports.ts";
-import { processRun, type Run } from "../run.ts";
+import { createServerFolder, processRun, type Run } from "../run.ts";
 import { notOurs } from "./external.ts";
 import { newPassword, splitUrl, writePassword } from "./passwords.ts";
 import { startServer } from "./server.ts";
@@ -29,7 +29,7 @@ export async function startRedis({
   run?: Run;
   name?: string;
 } = {}): Promise<RedisServer> {
-  const folder = join(run.folder, name);
+  const folder = createServerFolder(run, name);
   const external = process.env.UNDERSTUDY_REDIS_URL;
   if (external) {
     const { url, password } = splitUrl(external);

@@ -1,0 +1,212 @@
+/**
+ * The wire format: length-prefixed frames, each with the protocol version. Both ends of a mirror and the journal speak
+ * it. Every decoder refuses what it does not understand, with the reason; nothing a peer sends is trusted for its length.
+ *
+ *   u32 length of what follows | u8 protocol version | u8 type | fields (bytes.ts)
+ *
+ * A session: hello -> welcome, [ask -> manifest... -> manifestEnd], then (begin change... end)* and heartbeats one way,
+ * progress the other. Either side may refuse and close.
+ */
+
+import type { Epoch, Position, Version } from "@understudy/model/position";
+import { HASH_BYTES } from "./blocks.ts";
+import { type ByteReader, type ByteWriter, byteReader, byteWriter } from "./bytes.ts";
+import {
+  type Base,
+  type Change,
+  decodeChange,
+  decodeEntry,
+  decodePosition,
+  decodeRoot,
+  encodeChange,
+  encodeEntry,
+  encodePosition,
+  garbage,
+  pathText,
+  pick,
+} from "./change.ts";
+import type { Entry } from "./manifest.ts";
+
+export const PROTOCOL_VERSION = 1;
+export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
+/** What a sender fills a frame with: large enough for speed, small enough to keep memory low. */
+export const FRAME_BYTES_AIM = 1024 * 1024;
+export const LENGTH_BYTES = 4;
+const NAME_BYTES_MAX = 64;
+const REASON_BYTES_MAX = 1024;
+
+export type Refusal =
+  | "stale-epoch"
+  | "unknown-instance"
+  | "wrong-incarnation"
+  | "clock"
+  | "bad-delta"
+  | "busy";
+const REFUSALS: readonly Refusal[] = [
+  "stale-epoch",
+  "unknown-instance",
+  "wrong-incarnation",
+  "clock",
+  "bad-delta",
+  "busy",
+];
+
+export type Frame =
+  | {
+      readonly type: "hello";
+      readonly resource: string;
+      readonly instance: string;
+      readonly incarnation: string;
+      readonly position: Position;
+    }
+  | { readonly type: "welcome"; readonly durable: Position; readonly visible: Position }
+  | { readonly type: "refuse"; readonly why: Refusal; readonly reason: string; readonly epoch: Epoch }
+  | { readonly type: "ask" }
+  /** An entry and its hashes from block `first` on; a long file takes several. */
+  | {
+      readonly type: "manifest";
+      readonly path: string;
+      readonly entry: Entry;
+      readonly first: number;
+      readonly hashes: Uint8Array;
+    }
+  | { readonly type: "manifestEnd"; readonly root: string }
+  | { readonly type: "begin"; readonly epoch: Epoch; readonly base: Base }
+  | { readonly type: "change"; readonly change: Change }
+  | { readonly type: "end"; readonly position: Position; readonly changes: number }
+  | { readonly type: "heartbeat"; readonly position: Position }
+  | { readonly type: "progress"; readonly durable: Version; readonly visible: Version };
+
+const TYPES = [
+  "hello",
+  "welcome",
+  "refuse",
+  "ask",
+  "manifest",
+  "manifestEnd",
+  "begin",
+  "change",
+  "end",
+  "heartbeat",
+  "progress",
+] as const satisfies readonly Frame["type"][];
+
+/** With its length prefix, ready to send. */
+export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
+  const out = byteWriter();
+  out.u8(PROTOCOL_VERSION);
+  out.u8(TYPES.indexOf(frame.type));
+  encodeFields(out, frame);
+  const body = out.finish();
+  if (body.length > FRAME_BYTES_MAX) throw new RangeError(`${frame.type} frame of ${body.length} bytes`);
+  const length = byteWriter();
+  length.u32(body.length);
+  length.raw(body);
+  return length.finish();
+}
+
+function encodeFields(out: ByteWriter, frame: Frame): void {
+  switch (frame.type) {
+    case "hello":
+      for (const name of [frame.resource, frame.instance, frame.incarnation]) out.text(name);
+      encodePosition(out, frame.position);
+      break;
+    case "welcome":
+      encodePosition(out, frame.durable);
+      encodePosition(out, frame.visible);
+      break;
+    case "refuse":
+      out.u8(REFUSALS.indexOf(frame.why));
+      out.text(frame.reason.slice(0, REASON_BYTES_MAX / 4));
+      out.u53(frame.epoch);
+      break;
+    case "ask":
+      break;
+    case "manifest":
+      out.text(frame.path);
+      encodeEntry(out, frame.entry);
+      out.u32(frame.first);
+      out.raw(frame.hashes);
+      break;
+    case "manifestEnd":
+      out.raw(Buffer.from(frame.root, "hex"));
+      break;
+    case "begin":
+      out.u53(frame.epoch);
+      out.u53(frame.base.version);
+      out.raw(Buffer.from(frame.base.root, "hex"));
+      break;
+    case "change":
+      encodeChange(out, frame.change);
+      break;
+    case "end":
+      encodePosition(out, frame.position);
+      out.u32(frame.changes);
+      break;
+    case "heartbeat":
+      encodePosition(out, frame.position);
+      break;
+    case "progress":
+      out.u53(frame.durable);
+      out.u53(frame.visible);
+      break;
+  }
+}
+
+/** Of the bytes after the length prefix. Throws MirrorError "garbage" with the reason. */
+export function decodeFrame(bytes: Uint8Array): Frame {
+  const from = byteReader(bytes);
+  const version = from.u8();
+  if (version !== PROTOCOL_VERSION)
+    throw garbage(`protocol version ${version}, we speak ${PROTOCOL_VERSION}`);
+  const frame = decodeFields(pick(TYPES, from.u8(), "frame type"), from);
+  from.end();
+  return frame;
+}
+
+function decodeFields(type: Frame["type"], from: ByteReader): Frame {
+  switch (type) {
+    case "hello": {
+      const [resource, instance, incarnation] = [name(from), name(from), name(from)];
+      return { type, resource, instance, incarnation, position: decodePosition(from) };
+    }
+    case "welcome":
+      return { type, durable: decodePosition(from), visible: decodePosition(from) };
+    case "refuse":
+      return {
+        type,
+        why: pick(REFUSALS, from.u8(), "refusal"),
+        reason: from.text(REASON_BYTES_MAX),
+        epoch: from.u53(),
+      };
+    case "ask":
+      return { type };
+    case "manifest":
+      return decodeManifestPart(from);
+    case "manifestEnd":
+      return { type, root: decodeRoot(from) };
+    case "begin":
+      return { type, epoch: from.u53(), base: { version: from.u53(), root: decodeRoot(from) } };
+    case "change":
+      return { type, change: decodeChange(from) };
+    case "end":
+      return { type, position: decodePosition(from), changes: from.u32() };
+    case "heartbeat":
+      return { type, position: decodePosition(from) };
+    case "progress":
+      return { type, durable: from.u53(), visible: from.u53() };
+  }
+}
+
+function decodeManifestPart(from: ByteReader): Frame {
+  const [path, entry, first, hashes] = [pathText(from), decodeEntry(from), from.u32(), from.rest()];
+  const count = entry.blockSize === 0 ? 0 : Math.ceil(entry.size / entry.blockSize);
+  if (hashes.length % HASH_BYTES !== 0 || first + hashes.length / HASH_BYTES > count) {
+    throw garbage(`${hashes.length} bytes of hashes from block ${first} of ${count}`);
+  }
+  return { type: "manifest", path, entry, first, hashes };
+}
+
+function name(from: ByteReader): string {
+  return from.text(NAME_BYTES_MAX);
+}

@@ -1,0 +1,220 @@
+/**
+ * What a state consists of: each path with its kind and the hash of each of its blocks. Both ends keep one; equal root
+ * hashes mean equal states, and two manifests tell exactly which blocks differ. Changed in place, with an undo log for
+ * the shadow, which must be able to forget a delta that never arrived whole.
+ */
+
+import { blockCount, HASH_BYTES } from "./blocks.ts";
+import {
+  addTerm,
+  blockTerm,
+  emptySum,
+  entryTerm,
+  pathKey,
+  type RootSum,
+  rootText,
+  subtractTerm,
+} from "./root.ts";
+
+export type EntryKind = "file" | "database" | "folder" | "link";
+
+export type Entry = {
+  readonly kind: EntryKind;
+  /** Permission bits; 0 for databases and links. */
+  readonly mode: number;
+  /** Carried along, but a mere touch is no change. */
+  readonly mtimeMs: number;
+  readonly size: number;
+  /** BLOCK_BYTES for files, the page size for databases, 0 for the rest. */
+  readonly blockSize: number;
+  /** Of a link. */
+  readonly target: string;
+};
+
+export type Held = {
+  readonly entry: Entry;
+  readonly key: Uint8Array;
+  /** HASH_BYTES per block; may have room for more, which is zero. An all-zero hash is a block not known yet. */
+  readonly hashes: Buffer;
+};
+
+export type Manifest = {
+  readonly entries: Map<string, Held>;
+  readonly sum: RootSum;
+  /** Sum of all sizes. */
+  bytes: number;
+};
+
+/** Steps that lead back, newest last. */
+export type UndoLog = (() => void)[];
+
+const UNKNOWN = Buffer.alloc(HASH_BYTES);
+
+export function emptyManifest(): Manifest {
+  return { entries: new Map(), sum: emptySum(), bytes: 0 };
+}
+
+export function rootOf(manifest: Manifest): string {
+  return rootText(manifest.sum);
+}
+
+export function blocksOf(entry: Entry): number {
+  return entry.blockSize === 0 ? 0 : blockCount(entry.size, entry.blockSize);
+}
+
+export function hashAt(held: Held, index: number): Buffer {
+  return held.hashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
+}
+
+/** Equal for a mirror: a touched file is the same file. */
+export function sameEntry(a: Entry, b: Entry): boolean {
+  return describe(a) === describe(b);
+}
+
+function describe(entry: Entry): string {
+  return `${entry.kind}\0${entry.mode}\0${entry.size}\0${entry.blockSize}\0${entry.target}`;
+}
+
+/** Adds or replaces an entry; hashes of blocks that stay are kept while kind and block size do. */
+export function setEntry(
+  manifest: Manifest,
+  path: string,
+  { entry, undo }: { entry: Entry; undo?: UndoLog },
+): void {
+  const before = manifest.entries.get(path);
+  const keeps = before?.entry.kind === entry.kind && before.entry.blockSize === entry.blockSize;
+  if (before && !keeps) removePath(manifest, path, undo);
+  const after: Held =
+    before && keeps
+      ? { entry, key: before.key, hashes: fitted(before, blocksOf(entry)) }
+      : { entry, key: pathKey(path), hashes: Buffer.alloc(blocksOf(entry) * HASH_BYTES) };
+  if (before && keeps) {
+    subtractTerm(manifest.sum, entryTerm(path, describe(before.entry)));
+    sumBlocks(manifest, before, { from: blocksOf(entry), step: subtractTerm });
+    manifest.bytes -= before.entry.size;
+  }
+  addTerm(manifest.sum, entryTerm(path, describe(entry)));
+  manifest.bytes += entry.size;
+  manifest.entries.set(path, after);
+  undo?.push(() => {
+    removePath(manifest, path);
+    if (before && keeps) restore(manifest, path, before);
+  });
+}
+
+/** Room grows by half, so that a database that grows page by page is not copied each time. */
+function fitted(before: Held, count: number): Buffer {
+  const known = blocksOf(before.entry);
+  if (count === known) return before.hashes;
+  if (count > known && count * HASH_BYTES <= before.hashes.length) return before.hashes;
+  const room = count > known ? Math.ceil(count * 1.5) : count;
+  const hashes = Buffer.alloc(room * HASH_BYTES);
+  before.hashes.copy(hashes, 0, 0, Math.min(count, known) * HASH_BYTES);
+  return hashes;
+}
+
+function sumBlocks(
+  manifest: Manifest,
+  held: Held,
+  { from, step }: { from: number; step: (sum: RootSum, term: Buffer) => void },
+): void {
+  const count = blocksOf(held.entry);
+  for (let index = from; index < count; index += 1) {
+    const hash = hashAt(held, index);
+    if (!hash.equals(UNKNOWN)) step(manifest.sum, blockTerm(held.key, index, hash));
+  }
+}
+
+/** Sets the hashes of some blocks of an entry that is there; `hashes` holds one per index. */
+export function setBlocks(
+  manifest: Manifest,
+  path: string,
+  { indexes, hashes, undo }: { indexes: readonly number[]; hashes: Uint8Array; undo?: UndoLog },
+): void {
+  const held = manifest.entries.get(path);
+  if (!held) throw new RangeError(`blocks of ${path}, which is not there`);
+  const before = undo ? Buffer.concat(indexes.map((index) => hashAt(held, index))) : undefined;
+  indexes.forEach((index, at) => {
+    const slot = hashAt(held, index);
+    if (!slot.equals(UNKNOWN)) subtractTerm(manifest.sum, blockTerm(held.key, index, slot));
+    slot.set(hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES));
+    if (!slot.equals(UNKNOWN)) addTerm(manifest.sum, blockTerm(held.key, index, slot));
+  });
+  if (before) undo?.push(() => setBlocks(manifest, path, { indexes, hashes: before }));
+}
+
+/** Removes this one path. Whoever removes a folder removes what is in it first. */
+export function removePath(manifest: Manifest, path: string, undo?: UndoLog): void {
+  const before = manifest.entries.get(path);
+  if (!before) return;
+  manifest.entries.delete(path);
+  subtractTerm(manifest.sum, entryTerm(path, describe(before.entry)));
+  sumBlocks(manifest, before, { from: 0, step: subtractTerm });
+  manifest.bytes -= before.entry.size;
+  undo?.push(() => restore(manifest, path, before));
+}
+
+function restore(manifest: Manifest, path: string, held: Held): void {
+  manifest.entries.set(path, held);
+  addTerm(manifest.sum, entryTerm(path, describe(held.entry)));
+  sumBlocks(manifest, held, { from: 0, step: addTerm });
+  manifest.bytes += held.entry.size;
+}
+
+export function rollBack(undo: UndoLog): void {
+  for (let step = undo.pop(); step; step = undo.pop()) step();
+}
+
+export function copyManifest(manifest: Manifest): Manifest {
+  const entries = new Map<string, Held>();
+  for (const [path, held] of manifest.entries)
+    entries.set(path, { ...held, hashes: Buffer.from(held.hashes) });
+  return { entries, sum: Uint32Array.from(manifest.sum), bytes: manifest.bytes };
+}
+
+export type Difference =
+  | { readonly op: "remove"; readonly path: string }
+  /** The entry differs, or some of its blocks do. */
+  | {
+      readonly op: "entry";
+      readonly path: string;
+      readonly entry: Entry;
+      readonly blocks: readonly number[];
+    };
+
+/** What turns `theirs` into `mine`: removals from the leaves up, then entries from the top down. */
+export function* difference(mine: Manifest, theirs: Manifest): Generator<Difference> {
+  for (const path of [...theirs.entries.keys()].sort().reverse()) {
+    const wanted = mine.entries.get(path);
+    if (!wanted || wanted.entry.kind !== theirs.entries.get(path)!.entry.kind) yield { op: "remove", path };
+  }
+  for (const path of [...mine.entries.keys()].sort()) {
+    const held = mine.entries.get(path)!;
+    const other = theirs.entries.get(path);
+    const blocks = differingBlocks(held, other);
+    if (blocks.length > 0 || !other || !sameEntry(held.entry, other.entry)) {
+      yield { op: "entry", path, entry: held.entry, blocks };
+    }
+  }
+}
+
+function differingBlocks(mine: Held, theirs: Held | undefined): number[] {
+  const count = blocksOf(mine.entry);
+  const comparable =
+    theirs?.entry.kind === mine.entry.kind && theirs.entry.blockSize === mine.entry.blockSize;
+  const known = theirs && comparable ? Math.min(count, blocksOf(theirs.entry)) : 0;
+  if (known === count && theirs && sameHashes(mine, theirs, count)) return [];
+  const differing: number[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const hash = hashAt(mine, index);
+    if (hash.equals(UNKNOWN)) continue;
+    if (index >= known || !hash.equals(hashAt(theirs!, index))) differing.push(index);
+  }
+  return differing;
+}
+
+/** One comparison for the common case of a long file that did not change. */
+function sameHashes(a: Held, b: Held, count: number): boolean {
+  const end = count * HASH_BYTES;
+  return a.hashes.compare(b.hashes, 0, end, 0, end) === 0;
+}

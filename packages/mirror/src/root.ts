@@ -1,0 +1,63 @@
+/**
+ * One hash of a whole state that follows each changed block in constant time: the sum, modulo 2^256, of a SHA-256 per
+ * entry and per block, each bound to its path and index (AdHash: Bellare & Micciancio, "A New Paradigm for Collision-Free
+ * Hashing: Incrementality at Reduced Cost", 1997). At 256 bits such a sum can be forged by somebody who chooses many
+ * blocks; both ends are authenticated, so it has to find accidents (a lost block, a torn write), not forgeries.
+ */
+
+import { hash } from "node:crypto";
+import { HASH_BYTES } from "./blocks.ts";
+
+const LIMBS = 8;
+
+/** Eight 32-bit limbs, the lowest first. */
+export type RootSum = Uint32Array;
+
+export function emptySum(): RootSum {
+  return new Uint32Array(LIMBS);
+}
+
+export function addTerm(sum: RootSum, term: Buffer): void {
+  let carry = 0;
+  for (let limb = 0; limb < LIMBS; limb += 1) {
+    const total = sum[limb]! + term.readUInt32LE(limb * 4) + carry;
+    sum[limb] = total;
+    carry = total > 0xffff_ffff ? 1 : 0;
+  }
+}
+
+export function subtractTerm(sum: RootSum, term: Buffer): void {
+  let borrow = 0;
+  for (let limb = 0; limb < LIMBS; limb += 1) {
+    const difference = sum[limb]! - term.readUInt32LE(limb * 4) - borrow;
+    sum[limb] = difference;
+    borrow = difference < 0 ? 1 : 0;
+  }
+}
+
+/** 64 hex digits, the highest limb first. */
+export function rootText(sum: RootSum): string {
+  return [...sum]
+    .reverse()
+    .map((limb) => limb.toString(16).padStart(8, "0"))
+    .join("");
+}
+
+/** Stands for a path in the terms of its blocks, so that a block's term costs one short hash. */
+export function pathKey(path: string): Buffer {
+  return hash("sha256", path, "buffer").subarray(0, HASH_BYTES);
+}
+
+const scratch = Buffer.alloc(HASH_BYTES + 4 + HASH_BYTES);
+
+export function blockTerm(key: Uint8Array, index: number, blockHash: Uint8Array): Buffer {
+  scratch.set(key, 0);
+  scratch.writeUInt32LE(index, HASH_BYTES);
+  scratch.set(blockHash, HASH_BYTES + 4);
+  return hash("sha256", scratch, "buffer");
+}
+
+export function entryTerm(path: string, description: string): Buffer {
+  // A path holds no NUL, so no other pair reads the same.
+  return hash("sha256", `${path}\0${description}`, "buffer");
+}

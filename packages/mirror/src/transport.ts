@@ -1,0 +1,35 @@
+/**
+ * How two ends of a mirror reach each other: a stream of frames with backpressure, whatever carries it. tls.ts is the
+ * one we have; seeding over UDP will be another behind the same interface.
+ */
+
+export interface Link {
+  /** Who the other end proved to be: the common name of its certificate. */
+  readonly peer: string;
+  /** Sends frames (with their length prefix) together. Never blocks: ask `ready` before sending much. */
+  send(frames: readonly Uint8Array[]): void;
+  /** False while enough is waiting to be sent. */
+  ready(): boolean;
+  /** Called when everything sent so far has left. */
+  onDrain(listener: () => void): void;
+  /** Frames without their prefix, as they arrive; a slow reader slows the sender. Ends when the link closes. */
+  frames(): AsyncIterable<Uint8Array>;
+  close(): void;
+}
+
+export interface TransportListener {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+export interface Transport {
+  /** Throws MirrorError "unreachable" or "unauthorized". */
+  connect(address: string, signal: AbortSignal): Promise<Link>;
+  /** `serve` owns each link that comes in; it is closed when the promise settles. */
+  listen(options: {
+    readonly host: string;
+    readonly port: number;
+    readonly serve: (link: Link) => Promise<void>;
+    readonly onError: (error: Error) => void;
+  }): Promise<TransportListener>;
+}

@@ -78,6 +78,7 @@ describe("gRPC over mTLS", () => {
             throw new GrpcError("unimplemented", "not in this test");
           },
           async *watch(request, call) {
+            if (request.resource === "secret") throw new GrpcError("permission-denied", "not for you");
             try {
               for (let count = 0; !call.signal.aborted; count += 1) {
                 yield create(VerdictSchema, { instance: `${request.resource}-${count}` });
@@ -121,6 +122,19 @@ describe("gRPC over mTLS", () => {
     const client = connectGrpc(ReplicationControl, `127.0.0.1:${server.port}`, tlsOf("app-catalog"));
     const call = client.barrier(create(BarrierRequestSchema, { resource: "slow" }), { deadlineMs: 50 });
     await assert.rejects(call, (error: GrpcError) => error.code === "deadline-exceeded");
+    client.close();
+  });
+
+  test("a stream that is refused ends with the code and the sentence", async () => {
+    const client = connectGrpc(HealthControl, `127.0.0.1:${server.port}`, tlsOf("app-catalog"));
+    const messages = client.watch(create(HealthWatchRequestSchema, { resource: "secret" }), {
+      signal: AbortSignal.timeout(5_000),
+    });
+    await assert.rejects(messages[Symbol.asyncIterator]().next(), {
+      name: "GrpcError",
+      code: "permission-denied",
+      message: /not for you/,
+    });
     client.close();
   });
 

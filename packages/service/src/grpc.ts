@@ -150,7 +150,8 @@ function serveStream(
 ): grpc.handleServerStreamingCall<never, MessageShape<DescMessage>> {
   return (call) => {
     pump(handler(call.request, callOf(call)), call).catch((error: unknown) =>
-      call.destroy(statusOf(error) as Error),
+      // Not destroy: it would end the stream without a status, and the caller would wait for ever.
+      call.emit("error", statusOf(error)),
     );
   };
 }

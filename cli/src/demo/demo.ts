@@ -32,11 +32,10 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, interrupt);
   const reports: Record<string, PolicyReport> = {};
   try {
-    for (const policy of policies) {
-      const isLast = policy === policies.at(-1);
+    for (const policy of options.policies) {
+      const isLast = policy === options.policies.at(-1);
       reports[policy] = await runShown(options, {
         policy,
-        demand,
         keep: options.keep && isLast,
         signal: stop.signal,
       });
@@ -52,12 +51,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 
 async function runShown(
   options: DemoOptions,
-  {
-    policy,
-    demand,
-    keep,
-    signal,
-  }: { policy: Policy; demand: DemandOptions; keep: boolean; signal: AbortSignal },
+  { policy, keep, signal }: { policy: Policy; keep: boolean; signal: AbortSignal },
 ): Promise<PolicyReport> {
   const out = options.json ? process.stderr : process.stdout;
   let scene: (() => Scene) | undefined;

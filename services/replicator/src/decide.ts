@@ -1,0 +1,109 @@
+/**
+ * The pure core: (state, event, time) -> { next, effects }. An event first becomes a fact, then everything that follows
+ * from the facts is decided again: store, change of primary, lease, in-sync set, shadows. Nothing here reads a clock.
+ */
+
+import { adopt } from "./adopt.ts";
+import { type Event, type Step, step, then } from "./events.ts";
+import { advance, claimed, committed, fenced, promoted, salvaged } from "./failover.ts";
+import { judged, reported } from "./instance-events.ts";
+import { keepLease, renewed, steppedDown } from "./lease.ts";
+import { forgiveStandstill, inSyncSaved, keepMembership, progressed, reread } from "./membership.ts";
+import { type At, change, primaryOf, type ResourceState } from "./resource-state.ts";
+import { saved, savePositions } from "./saves.ts";
+import { keepShadows, openEnds } from "./shadows.ts";
+import { askStore, seen, storeFailed } from "./store-view.ts";
+import { told } from "./told.ts";
+import { answerMirrors, asked } from "./wishes.ts";
+
+export function decide(state: ResourceState, event: Event, at: At): Step {
+  const fact = absorb(state, event, at);
+  const parts = [
+    askStore,
+    settleRoles,
+    openEnds,
+    advance,
+    keepLease,
+    keepMembership,
+    keepShadows,
+    savePositions,
+    answerMirrors,
+  ];
+  const decided = parts.reduce((sofar, part) => then(sofar, (next) => part(next, at)), fact);
+  return told(state, decided);
+}
+
+function absorb(state: ResourceState, event: Event, at: At): Step {
+  switch (event.kind) {
+    case "adopted":
+      return adopt(state, { ...event, at });
+    case "configured":
+      return step(event.spec ? { ...state, spec: event.spec } : { ...state, protect: false });
+    case "tick":
+      return step(forgiveStandstill(state, at));
+    case "store-read":
+      return then(seen({ ...state, reading: false }, event.authority), (next) => step(reread(next)));
+    case "store-failed":
+      return then(storeFailed(state, event.call, event.why), (next) => step(interrupted(next, event.call)));
+    case "claimed":
+      return claimed(state, event.outcome, at);
+    case "committed":
+      return committed(state, event.outcome, { ...event, at });
+    case "renewed":
+      return renewed(state, event.outcome, event.sentBootMs);
+    case "in-sync-saved":
+      return inSyncSaved(state, event.members, event.outcome);
+    case "saved":
+      return saved(state, { ...event, at });
+    case "fenced":
+      return fenced(state, event.instance, { ...event, at });
+    case "salvaged":
+      return salvaged(
+        event.seen ? progressed(state, event.seen.sealed, { ...event.seen, at }) : state,
+        event.complete,
+        at,
+      );
+    case "promoted":
+      return promoted(state, event, at);
+    case "progress":
+      return step(progressed(state, event.sealed, { ...event, at }));
+    case "verdict":
+      return judged(state, event.verdict, at);
+    case "scale-wanted":
+      return step({ ...state, wantedShadows: event.shadows });
+    case "asked":
+      return asked(state, { ...event, at });
+    case "gate-opened":
+      return step(change(state, event.instance, { gateAddress: event.address }));
+    case "primary-opened":
+    case "shadow-opened":
+    case "started":
+    case "ready":
+    case "ended":
+    case "removed":
+    case "failed":
+    case "exited":
+      return reported(state, event, at);
+  }
+}
+
+/** A step that was waiting for the store starts again when the store is back. */
+function interrupted(state: ResourceState, call: string): ResourceState {
+  const { step: at } = state.takeover;
+  const waiting = (call === "claim" && at === "claiming") || (call === "commit" && at === "committing");
+  return waiting ? { ...state, takeover: { step: "idle" } } : state;
+}
+
+/** Roles follow the epoch in force: whoever it does not name is no primary. */
+function settleRoles(state: ResourceState, at: At): Step {
+  const named = state.authority?.primary;
+  if (!state.adopted || !named || state.store.phase === "unknown" || state.takeover.step === "committing")
+    return step(state);
+  const primary = primaryOf(state);
+  const crowned =
+    primary && primary.role !== "primary" ? change(state, primary.name, { role: "primary" }) : state;
+  const former = crowned.instances.find(
+    (tracked) => tracked.role === "primary" && tracked.name !== named.instance,
+  );
+  return former ? steppedDown(crowned, former.name, at) : step(crowned);
+}

@@ -1,0 +1,51 @@
+/** What the outside learns of a decision: the record on disk before anything else is done, the roles after it. */
+
+import { type Effect, type Step, step } from "./events.ts";
+import { keptOf } from "./record.ts";
+import { type ResourceState, reigning } from "./resource-state.ts";
+import { rolesOf } from "./roles.ts";
+
+export function told(before: ResourceState, { next, effects }: Step): Step {
+  if (!next.adopted || !next.authority) return { next, effects };
+  const kept = keptOf(next);
+  const roles = rolesOf(next);
+  const text = {
+    kept: JSON.stringify(kept),
+    roles: unsettled(next) ? next.told.roles : JSON.stringify(roles),
+  };
+  const first: Effect[] = text.kept === next.told.kept ? [] : [{ kind: "keep", kept }];
+  const last: Effect[] =
+    text.roles === next.told.roles ? [] : [{ kind: "publish-roles", roles, reason: reasonOf(next) }];
+  return step({ ...next, told: text }, ...first, ...gates(before, next), ...effects, ...last);
+}
+
+/** Its primary lives and is only being told so, by us or after our restart: "nobody" would be news, and wrong. */
+function unsettled(state: ResourceState): boolean {
+  const living = state.instances.some((each) => each.role === "primary" && each.stage.at !== "lost");
+  return living && !reigning(state);
+}
+
+function reasonOf({ takeover }: ResourceState): string {
+  switch (takeover.step) {
+    case "idle":
+      return "";
+    case "blocked":
+      return takeover.why;
+    default:
+      return takeover.reason;
+  }
+}
+
+function gates(before: ResourceState, next: ResourceState): Effect[] {
+  const names = (state: ResourceState) => new Set(state.instances.map((each) => each.name));
+  const [had, has] = [names(before), names(next)];
+  const opened = next.instances.filter(({ name }) => !had.has(name));
+  return [
+    ...opened.map(
+      ({ name, gateAddress }): Effect => ({ kind: "open-gate", instance: name, address: gateAddress }),
+    ),
+    ...[...had]
+      .filter((name) => !has.has(name))
+      .map((name): Effect => ({ kind: "close-gate", instance: name })),
+  ];
+}

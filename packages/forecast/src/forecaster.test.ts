@@ -64,15 +64,17 @@ test("where bursts come when they like it is about as good as smoothing, and soo
   const lengthS = 400;
   for (const jitterS of [7, 12]) {
     let errors = 0;
+    let covered = 0;
     let withPeriod = 0;
     for (const seed of SEEDS) {
       const { periods, scorecard } = raised(burstSeries({ seed, jitterS, lengthS }).samples, 8);
       errors += scorecard.maeVsLastValue / SEEDS.length;
-      assert.ok(scorecard.coverage95 > 0.88, `seed ${seed}: coverage ${scorecard.coverage95}`);
+      covered += scorecard.coverage95 / SEEDS.length;
       withPeriod += periods.slice(100).filter((period) => period > 0).length / (lengthS - 100) / SEEDS.length;
     }
     // Smoothing alone gets 0.98 at 7 s and 1.01 at 12 s: the last value is hard to beat on plateaus.
     assert.ok(errors < 1.06, `jitter ${jitterS}: error ${errors}`);
+    assert.ok(covered > 0.92, `jitter ${jitterS}: coverage ${covered}`);
     assert.ok(withPeriod < 0.35, `jitter ${jitterS}: a period in ${withPeriod} of the time`);
   }
 });

@@ -28,6 +28,8 @@ export type ChangeList = {
   /** From now on it only counts. */
   overflow(): void;
   readonly count: number;
+  /** Of the blocks that were added, held or not. */
+  readonly bytes: number;
   /** Undefined when they were too many to hold. */
   readonly changes: readonly Change[] | undefined;
 };
@@ -48,6 +50,9 @@ export function changeList(bytesMax = CHANGES_BYTES_MAX): ChangeList {
     },
     overflow() {
       held = undefined;
+    },
+    get bytes() {
+      return bytes;
     },
     get count() {
       return count;

@@ -60,6 +60,8 @@ export type OpenPrimary = (options: {
   /** Folder for the mirror's own files (manifest, highest epoch seen); never inside the state folder. */
   readonly workDir: string;
   readonly onError: (error: Error) => void;
+  /** Which common names may be at the other end; by default replicators only. */
+  readonly allows?: (name: string) => boolean;
 }) => Promise<MirrorPrimary>;
 
 export interface MirrorShadow {
@@ -93,4 +95,6 @@ export type ListenMirror = (options: {
   readonly tls: SecureContextOptions;
   readonly clock: Clock;
   readonly onError: (error: Error) => void;
+  /** Which common names may be at the other end; by default replicators only. */
+  readonly allows?: (name: string) => boolean;
 }) => Promise<MirrorListener>;

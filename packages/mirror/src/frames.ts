@@ -8,7 +8,7 @@
  * progress the other. Either side may refuse and close.
  */
 
-import type { Epoch, Position, Version } from "@understudy/model/position";
+import type { Epoch, Position } from "@understudy/model/position";
 import { HASH_BYTES } from "./blocks.ts";
 import { type ByteReader, type ByteWriter, byteReader, byteWriter } from "./bytes.ts";
 import {
@@ -75,7 +75,7 @@ export type Frame =
   | { readonly type: "change"; readonly change: Change }
   | { readonly type: "end"; readonly position: Position; readonly changes: number }
   | { readonly type: "heartbeat"; readonly position: Position }
-  | { readonly type: "progress"; readonly durable: Version; readonly visible: Version };
+  | { readonly type: "progress"; readonly durable: Position; readonly visible: Position };
 
 const TYPES = [
   "hello",
@@ -112,6 +112,7 @@ function encodeFields(out: ByteWriter, frame: Frame): void {
       encodePosition(out, frame.position);
       break;
     case "welcome":
+    case "progress":
       encodePosition(out, frame.durable);
       encodePosition(out, frame.visible);
       break;
@@ -146,10 +147,6 @@ function encodeFields(out: ByteWriter, frame: Frame): void {
     case "heartbeat":
       encodePosition(out, frame.position);
       break;
-    case "progress":
-      out.u53(frame.durable);
-      out.u53(frame.visible);
-      break;
   }
 }
 
@@ -171,6 +168,7 @@ function decodeFields(type: Frame["type"], from: ByteReader): Frame {
       return { type, resource, instance, incarnation, position: decodePosition(from) };
     }
     case "welcome":
+    case "progress":
       return { type, durable: decodePosition(from), visible: decodePosition(from) };
     case "refuse":
       return {
@@ -193,8 +191,6 @@ function decodeFields(type: Frame["type"], from: ByteReader): Frame {
       return { type, position: decodePosition(from), changes: from.u32() };
     case "heartbeat":
       return { type, position: decodePosition(from) };
-    case "progress":
-      return { type, durable: from.u53(), visible: from.u53() };
   }
 }
 

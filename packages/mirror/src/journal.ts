@@ -9,6 +9,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { FRAME_BYTES_MAX } from "./frames.ts";
+import { readWhole, writeWhole } from "./whole-io.ts";
 
 /** Where the payload of an entry lies in the file. */
 export type Slot = { readonly offset: number; readonly length: number };
@@ -46,7 +47,7 @@ export async function openJournal(
 
   /** Every life of the file begins with an empty entry: it carries the generation, and hides what is left behind it. */
   async function start(next: number): Promise<void> {
-    await writeAll(handle, [encodeHeader(next, EMPTY)], 0);
+    await writeWhole(handle, encodeHeader(next, EMPTY), 0);
     generation = next;
     tail = HEADER_BYTES;
   }
@@ -61,7 +62,7 @@ export async function openJournal(
       slots.push({ offset: at + HEADER_BYTES, length: payload.length });
       at += HEADER_BYTES + payload.length;
     }
-    await writeAll(handle, parts, start);
+    await writeWhole(handle, Buffer.concat(parts), start);
     tail = at;
     return slots;
   }
@@ -77,7 +78,7 @@ export async function openJournal(
       return written;
     },
     sync: () => handle.datasync(),
-    read: (slot) => readExactly(handle, slot),
+    read: (slot) => readSlot(handle, slot),
     async rewind() {
       await order;
       const { size } = await handle.stat();
@@ -107,12 +108,12 @@ async function replay(
   let tail = 0;
   let generation = 0;
   for (;;) {
-    const header = Buffer.from(await readExactly(handle, { offset: tail, length: HEADER_BYTES }));
+    const header = Buffer.from(await readSlot(handle, { offset: tail, length: HEADER_BYTES }));
     if (header.length < HEADER_BYTES || header.readUInt32LE(0) !== MAGIC) break;
     const [entryGeneration, length] = [header.readUInt32LE(4), header.readUInt32LE(8)];
     if (length > FRAME_BYTES_MAX || (tail > 0 && entryGeneration !== generation)) break;
     const slot = { offset: tail + HEADER_BYTES, length };
-    const payload = await readExactly(handle, slot);
+    const payload = await readSlot(handle, slot);
     if (payload.length < length) break;
     if (crc32(payload, crc32(header.subarray(4, 12))) !== header.readUInt32LE(12)) break;
     generation = entryGeneration;
@@ -124,22 +125,7 @@ async function replay(
 }
 
 /** As many bytes as there are, up to the length of the slot. */
-async function readExactly(handle: FileHandle, { offset, length }: Slot): Promise<Uint8Array> {
+async function readSlot(handle: FileHandle, { offset, length }: Slot): Promise<Uint8Array> {
   const bytes = Buffer.allocUnsafe(length);
-  let at = 0;
-  while (at < length) {
-    const { bytesRead } = await handle.read(bytes, at, length - at, offset + at);
-    if (bytesRead === 0) break;
-    at += bytesRead;
-  }
-  return bytes.subarray(0, at);
-}
-
-async function writeAll(handle: FileHandle, parts: readonly Uint8Array[], offset: number): Promise<void> {
-  const whole = Buffer.concat(parts);
-  let at = 0;
-  while (at < whole.length) {
-    const { bytesWritten } = await handle.write(whole, at, whole.length - at, offset + at);
-    at += bytesWritten;
-  }
+  return bytes.subarray(0, await readWhole(handle, bytes, offset));
 }

@@ -24,6 +24,7 @@ import { parentOf } from "./paths.ts";
 import type { Planned } from "./plan.ts";
 import type { BlocksChange, Target } from "./target.ts";
 import { scanTree } from "./tree.ts";
+import { writeWhole } from "./whole-io.ts";
 
 export type TreeTargetOptions = {
   readonly dir: string;
@@ -153,7 +154,7 @@ async function writeBlocks(file: FileHandle, { indexes, blockSize, data }: Block
   let from = 0;
   for (const { first, count } of runsOf(indexes)) {
     const piece = data.subarray(from, from + count * blockSize);
-    await file.write(piece, 0, piece.length, first * blockSize);
+    await writeWhole(file, piece, first * blockSize);
     from += piece.length;
   }
 }

@@ -120,10 +120,23 @@ function linkOver(socket: TLSSocket, allows: (name: string) => boolean): Link {
       socket.uncork();
     },
     ready: () => socket.writableLength < SEND_BYTES_MAX,
+    untilReady: () => untilReady(socket),
     onDrain: (listener) => void socket.on("drain", listener),
     frames: () => framesOf(socket),
     close: () => void socket.destroy(),
   };
+}
+
+function untilReady(socket: TLSSocket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = () => {
+      socket.off("drain", settle).off("close", settle);
+      if (socket.destroyed) reject(new MirrorError("unreachable", "connection closed"));
+      else resolve();
+    };
+    if (socket.destroyed || socket.writableLength < SEND_BYTES_MAX) settle();
+    else socket.on("drain", settle).on("close", settle);
+  });
 }
 
 async function* framesOf(socket: TLSSocket): AsyncGenerator<Uint8Array> {

@@ -6,14 +6,16 @@
 export interface Link {
   /** Who the other end proved to be: the common name of its certificate. */
   readonly peer: string;
-  /** Sends frames (with their length prefix) together. Never blocks: ask `ready` before sending much. */
+  /** Sends frames (with their length prefix) together. Never waits: ask `ready` before sending much. */
   send(frames: readonly Uint8Array[]): void;
   /** False while enough is waiting to be sent. */
   ready(): boolean;
-  /** Called when everything sent so far has left. */
+  /** Resolves when `ready` is true again; rejects when the link is closed. */
+  untilReady(): Promise<void>;
+  /** Called each time everything sent so far has left. */
   onDrain(listener: () => void): void;
   /** Frames without their prefix, as they arrive; a slow reader slows the sender. Ends when the link closes. */
-  frames(): AsyncIterable<Uint8Array>;
+  frames(): AsyncGenerator<Uint8Array>;
   close(): void;
 }
 

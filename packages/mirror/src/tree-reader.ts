@@ -12,6 +12,7 @@ import { diskError, errnoOf, MirrorError } from "./error.ts";
 import { FRAME_BYTES_AIM } from "./frames.ts";
 import { type Entry, hashAt, type Manifest, removePath, sameEntry, setBlocks, setEntry } from "./manifest.ts";
 import { isCovered, isInnerLink, joinPath, leadsToRoot } from "./paths.ts";
+import { readWhole } from "./whole-io.ts";
 
 /** A read is a frame at most. */
 const READ_BYTES = FRAME_BYTES_AIM;
@@ -135,7 +136,7 @@ async function compareFile(
   let [size, bytes] = [0, 0];
   const buffer = Buffer.allocUnsafe(READ_BYTES);
   for (;;) {
-    const length = await readFull(file, buffer, size);
+    const length = await readWhole(file, buffer, size);
     const piece = differingIn(reader.manifest, path, {
       buffer: buffer.subarray(0, length),
       at: size,
@@ -178,16 +179,6 @@ function differingIn(
     if (keep) blocks.push(block);
   }
   return { indexes, hashes: Buffer.concat(hashes), data: Buffer.concat(blocks) };
-}
-
-async function readFull(file: FileHandle, buffer: Buffer, position: number): Promise<number> {
-  let length = 0;
-  while (length < buffer.length) {
-    const { bytesRead } = await file.read(buffer, length, buffer.length - length, position + length);
-    if (bytesRead === 0) break;
-    length += bytesRead;
-  }
-  return length;
 }
 
 function plainEntry(kind: "file" | "folder" | "link", stats: Stats): Entry {

@@ -4,7 +4,7 @@
  * have arrived. When the mark does not come, the kernel's queue has overflown, and only a scrub finds what was lost.
  */
 
-import { type FSWatcher, mkdirSync, watch, writeFileSync } from "node:fs";
+import { type FSWatcher, mkdirSync, utimesSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "./error.ts";
 import { joinPath } from "./paths.ts";
@@ -69,13 +69,16 @@ export function openWatches({ dir, markDir, onChange, onUnwatched }: WatchOption
 
 function openMarks(markDir: string): { settle(): Promise<boolean>; close(): void } {
   mkdirSync(markDir, { recursive: true });
+  // Two in turn: a mark that came too late for its own wait must not end the next one.
+  const files = ["mark-0", "mark-1"];
+  for (const file of files) writeFileSync(join(markDir, file), "");
   let number = 0;
   let onMark: (name: string) => void = () => undefined;
   const watcher = watch(markDir, (_, name) => onMark(name ?? ""));
   return {
     settle() {
       number += 1;
-      const mark = `mark-${number % 2}`;
+      const mark = files[number % 2]!;
       return new Promise((resolve) => {
         const timer = setTimeout(resolve, MARK_MS_MAX, false);
         onMark = (name) => {
@@ -83,7 +86,8 @@ function openMarks(markDir: string): { settle(): Promise<boolean>; close(): void
           clearTimeout(timer);
           resolve(true);
         };
-        writeFileSync(join(markDir, mark), "");
+        // A touch needs no space on a full disk.
+        utimesSync(join(markDir, mark), number, number);
       });
     },
     close: () => watcher.close(),

@@ -1,0 +1,204 @@
+/**
+ * The primary end: captures the state, seals each set of changes as the next version, and feeds the shadows. Sealing is
+ * shared by all who ask at once; a change nobody waits for is sealed at the next tick, and nothing is when nothing changed.
+ */
+
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setInterval } from "node:timers";
+import { mergeHlc, tickHlc } from "@understudy/model/hlc";
+import type { Position } from "@understudy/model/position";
+import { type Bookmark, type BookmarkFile, openBookmark } from "./bookmark.ts";
+import type { Capture } from "./capture.ts";
+import { captureDatabases } from "./databases.ts";
+import { baseOf, sealDelta } from "./delta.ts";
+import type { MirrorPrimary, OpenPrimary } from "./engine.ts";
+import { diskError, MirrorError } from "./error.ts";
+import { type Feed, openFeed } from "./feed.ts";
+import { sealLog } from "./lag.ts";
+import { rootOf } from "./manifest.ts";
+import { checkedRoots } from "./paths.ts";
+import { recoverShadow } from "./recover.ts";
+import { deltaRing } from "./ring.ts";
+import { openTarget } from "./shadow.ts";
+import { tlsTransport } from "./tls.ts";
+import { captureTree } from "./tree.ts";
+import { turnstile } from "./turnstile.ts";
+import { durabilityWaits } from "./waits.ts";
+
+const PROGRESS_MS = 1_000;
+
+type PrimaryOptions = Parameters<OpenPrimary>[0];
+
+export const openPrimary: OpenPrimary = async (options) => {
+  const { state, epoch, tls, clock, tickMs, onError, allows } = options;
+  const bookmark = await takeOver(options);
+  const start = startingPoint(bookmark.current, options);
+  const capture = await openCapture(options).catch((error) => {
+    bookmark.close();
+    throw diskError(`state of ${state.resource}`, error);
+  });
+  const ring = deltaRing();
+  const seals = sealLog();
+  const feeds = new Map<string, Feed>();
+  const waits = durabilityWaits();
+  const listeners: (() => void)[] = [];
+  let position = start;
+  let closed = false;
+
+  function changed(): void {
+    waits.check([...feeds.values()].map((feed) => feed.progress()));
+    for (const listener of listeners) listener();
+  }
+
+  /** The next version; its place is on disk before anybody hears of it, so that no number is used twice. */
+  function advance(): Position {
+    const next: Position = {
+      epoch,
+      version: position.version + 1,
+      hlc: tickHlc(position.hlc, clock.nowMs()),
+      root: rootOf(capture.manifest),
+    };
+    bookmark.write({ role: "primary", position: next, epochSeen: epoch });
+    return next;
+  }
+
+  async function sealNow(): Promise<Position> {
+    if (closed) throw new MirrorError("closed", `${state.resource}: this primary end is closed`);
+    const taken = await capture.take();
+    if (taken.count === 0) return position;
+    const base = baseOf(position);
+    position = advance();
+    const delta = taken.changes && sealDelta({ base, position, changes: taken.changes });
+    if (delta) ring.push(delta);
+    else ring.clear();
+    seals.add(position.version, { atMs: clock.bootMs(), bytes: delta?.bytes ?? taken.bytes });
+    for (const feed of feeds.values()) feed.wake();
+    changed();
+    return position;
+  }
+
+  const gate = turnstile(sealNow);
+  if (start.epoch !== epoch || rootOf(capture.manifest) !== start.root) {
+    // The first version of an epoch says so even when nothing changed.
+    position = advance();
+    const unchanged = position.root === start.root;
+    if (unchanged) ring.push(sealDelta({ base: baseOf(start), position, changes: [] }));
+  }
+  await bookmark.sync();
+  seals.add(position.version, { atMs: clock.bootMs(), bytes: capture.manifest.bytes });
+
+  let reported = "";
+  const tick = setInterval(() => {
+    if (!capture.pending()) return;
+    gate.shared().then(
+      () => {
+        reported = "";
+      },
+      (error: Error) => {
+        if (error.message !== reported) onError(error);
+        reported = error.message;
+      },
+    );
+  }, tickMs);
+  const beat = setInterval(changed, PROGRESS_MS);
+
+  const source = {
+    resource: state.resource,
+    capture,
+    epoch,
+    ring,
+    seals,
+    position: () => position,
+    seal: gate.shared,
+    exclusive: <R>(work: (sealInside: () => Promise<Position>) => Promise<R>) =>
+      gate.exclusive(() => work(sealNow)),
+    bootMs: clock.bootMs,
+    transport: tlsTransport({ tls, ...(allows && { allows }) }),
+    onChange: changed,
+    onError,
+  };
+
+  async function detach(instance: string): Promise<void> {
+    const feed = feeds.get(instance);
+    feeds.delete(instance);
+    await feed?.close();
+  }
+
+  return {
+    position: () => position,
+    stateBytes: () => capture.manifest.bytes,
+    seal: gate.shared,
+    attach(shadow) {
+      const before = feeds.get(shadow.instance);
+      before?.close().catch(onError);
+      feeds.set(shadow.instance, openFeed(source, shadow));
+      changed();
+    },
+    detach(instance) {
+      detach(instance).catch(onError);
+    },
+    shadows: () => [...feeds.values()].map((feed) => feed.progress()),
+    onProgress: (listener) => void listeners.push(listener),
+    waitDurable(version, instances, signal) {
+      const wait = waits.add({ version, instances, signal });
+      changed();
+      return wait;
+    },
+    async close() {
+      clearInterval(tick);
+      clearInterval(beat);
+      await Promise.all([...feeds.keys()].map(detach));
+      await gate.exclusive(async () => {
+        closed = true;
+        capture.close();
+      });
+      await bookmark.sync();
+      bookmark.close();
+    },
+  } satisfies MirrorPrimary;
+};
+
+/** Checks the epoch, and finishes what a shadow end that was never released has in its journal. */
+async function takeOver({ state, epoch, workDir, onError }: PrimaryOptions): Promise<BookmarkFile> {
+  mkdirSync(workDir, { recursive: true });
+  mkdirSync(state.dir, { recursive: true });
+  const bookmark = openBookmark(join(workDir, "bookmark"));
+  const { role, epochSeen } = bookmark.current;
+  if (epoch < epochSeen) {
+    bookmark.close();
+    throw new MirrorError("stale-epoch", `${state.resource}: epoch ${epoch}, seen ${epochSeen}`);
+  }
+  if (role !== "shadow") {
+    rmSync(join(workDir, "journal"), { force: true });
+    return bookmark;
+  }
+  bookmark.close();
+  const target = await openTarget({ state, workDir, onError });
+  const recovered = await recoverShadow(target, workDir);
+  await recovered.journal.close();
+  target.close();
+  return recovered.bookmark;
+}
+
+/** Where the history goes on: where this end stood in this epoch already, or where the promoted shadow stood. */
+function startingPoint({ position }: Bookmark, { state, epoch, from, clock }: PrimaryOptions): Position {
+  const merged = mergeHlc(from.hlc, from.hlc, { nowMs: clock.nowMs() });
+  if (!merged.accepted) {
+    throw new MirrorError(
+      "clock",
+      `${state.resource}: the history is ${merged.aheadMs} ms ahead of this clock`,
+    );
+  }
+  return position.epoch === epoch && position.version >= from.version ? position : from;
+}
+
+async function openCapture({ state, workDir, clock, onError }: PrimaryOptions): Promise<Capture> {
+  const roots = checkedRoots(state.paths);
+  switch (state.consistency) {
+    case "sqlite":
+      return captureDatabases(new Map(roots.map((root) => [root, join(state.dir, root)])));
+    case "none":
+      return captureTree({ dir: state.dir, roots, workDir, nowMs: clock.nowMs, onError });
+  }
+}

@@ -1,0 +1,259 @@
+/**
+ * One shadow end: answers the primary that feeds it. It takes one primary at a time, never one of a lower epoch than it
+ * has seen, and says after each step how far it is. Disk and order are in shadow-store.ts, checks in intake.ts.
+ */
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Clock } from "@understudy/model/clock";
+import { HLC_DRIFT_MAX_MS } from "@understudy/model/hlc";
+import type { Epoch, Position } from "@understudy/model/position";
+import type { MirroredState, MirrorShadow } from "./engine.ts";
+import { diskError, MirrorError } from "./error.ts";
+import { decodeFrame, encodeFrame, type Frame, type Refusal } from "./frames.ts";
+import { manifestFrames } from "./manifest-wire.ts";
+import { checkedRoots } from "./paths.ts";
+import { recoverShadow } from "./recover.ts";
+import { openShadowStore } from "./shadow-store.ts";
+import type { Target } from "./target.ts";
+import { databaseTarget } from "./target-databases.ts";
+import { treeTarget } from "./target-tree.ts";
+import type { Link } from "./transport.ts";
+
+/** A primary that sent nothing for so long is gone; it would have sent a heartbeat. */
+const SILENCE_MAX_MS = 5_000;
+const RELEASE_MS_MAX = 10_000;
+
+export type ShadowOptions = {
+  readonly state: MirroredState;
+  readonly instance: string;
+  readonly incarnation: string;
+  readonly workDir: string;
+  readonly clock: Clock;
+  readonly onError: (error: Error) => void;
+};
+
+export type Hello = Extract<Frame, { type: "hello" }>;
+
+export type ShadowEnd = MirrorShadow & {
+  /** Follows one primary until the link closes. */
+  serve(link: Link, hello: Hello, frames: AsyncGenerator<Uint8Array>): Promise<void>;
+};
+
+export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> {
+  const { state, instance, incarnation, workDir, clock, onError } = options;
+  const target = await openTarget(options);
+  const recovered = await recoverShadow(target, workDir).catch((error) => {
+    target.close();
+    throw diskError(`shadow ${instance}`, error);
+  });
+  const { bookmark } = recovered;
+  const listeners: (() => void)[] = [];
+  let session: { readonly link: Link; readonly epoch: Epoch; done: Promise<void> } | undefined;
+  let closed = false;
+  let reportedLoss = "";
+
+  const store = openShadowStore({
+    recovered,
+    target,
+    rules: { roots: checkedRoots(state.paths), accepts: target.accepts },
+    nowMs: clock.nowMs,
+    what: instance,
+    onError,
+    onProgress() {
+      reportedLoss = "";
+      if (session) tellProgress(session.link);
+      for (const listener of listeners) listener();
+    },
+    onLost(error) {
+      if (error.message !== reportedLoss) onError(error);
+      reportedLoss = error.message;
+      session?.link.close();
+    },
+  });
+
+  function tellProgress(link: Link): void {
+    link.send([encodeFrame({ type: "progress", durable: store.durable(), visible: store.visible() })]);
+  }
+
+  async function endSession(): Promise<void> {
+    session?.link.close();
+    await session?.done;
+  }
+
+  async function seeEpoch(epoch: Epoch): Promise<void> {
+    if (epoch <= bookmark.current.epochSeen) return;
+    bookmark.write({ ...bookmark.current, epochSeen: epoch });
+    await bookmark.sync();
+  }
+
+  async function follow(link: Link, hello: Hello, frames: AsyncGenerator<Uint8Array>): Promise<void> {
+    await store.idleCommit();
+    link.send([encodeFrame({ type: "welcome", durable: store.tail(), visible: store.visible() })]);
+    let heardAtMs = clock.bootMs();
+    const watchdog = setInterval(() => {
+      if (clock.bootMs() - heardAtMs > SILENCE_MAX_MS) link.close();
+    }, SILENCE_MAX_MS / 5);
+    try {
+      for await (const payload of frames) {
+        heardAtMs = clock.bootMs();
+        await take(link, { payload, epoch: hello.position.epoch });
+      }
+    } finally {
+      clearInterval(watchdog);
+      store.abandon();
+    }
+  }
+
+  async function take(link: Link, { payload, epoch }: { payload: Uint8Array; epoch: Epoch }): Promise<void> {
+    const frame = decodeFrame(payload);
+    switch (frame.type) {
+      case "begin":
+        if (frame.epoch !== epoch)
+          throw new MirrorError("garbage", `delta of epoch ${frame.epoch} from a primary of ${epoch}`);
+        return store.begin(frame, payload);
+      case "change":
+        return store.change(frame, payload);
+      case "end":
+        return store.end(frame, payload);
+      case "heartbeat":
+        return tellProgress(link);
+      case "ask":
+        for (const part of manifestFrames(store.manifest())) {
+          await link.untilReady();
+          link.send([part]);
+        }
+        return;
+      case "hello":
+      case "welcome":
+      case "refuse":
+      case "manifest":
+      case "manifestEnd":
+      case "progress":
+        throw new MirrorError("garbage", `${frame.type} frame from a primary`);
+    }
+  }
+
+  /** What went wrong goes back to the primary as far as it concerns it. */
+  async function explain(link: Link, error: unknown): Promise<void> {
+    if (!(error instanceof MirrorError) || error.code === "unreachable") return;
+    refuse(link, {
+      why: error.code === "clock" ? "clock" : "bad-delta",
+      reason: error.message,
+      epoch: bookmark.current.epochSeen,
+    });
+    if (error.code === "mismatch") await store.disown();
+  }
+
+  async function shut(): Promise<void> {
+    closed = true;
+    await endSession();
+  }
+
+  async function letGo(): Promise<void> {
+    await store.close();
+    target.close();
+    bookmark.close();
+  }
+
+  return {
+    durable: store.durable,
+    visible: store.visible,
+    seeded: () => store.visible().version > 0,
+    onProgress: (listener) => void listeners.push(listener),
+    async serve(link, hello, frames) {
+      const refusal = judgeHello(hello, {
+        closed,
+        incarnation,
+        epochSeen: bookmark.current.epochSeen,
+        nowMs: clock.nowMs(),
+      });
+      if (refusal) return refuse(link, { ...refusal, epoch: bookmark.current.epochSeen });
+      await endSession();
+      await seeEpoch(hello.position.epoch);
+      const done = follow(link, hello, frames).catch(async (error) => {
+        await explain(link, error);
+        throw error;
+      });
+      const mine = { link, epoch: hello.position.epoch, done: done.catch(() => undefined) };
+      session = mine;
+      try {
+        await done;
+      } finally {
+        if (session === mine) session = undefined;
+      }
+    },
+    async raiseEpoch(epoch) {
+      if (session && session.epoch < epoch) await endSession();
+      await store.idleCommit();
+      await seeEpoch(epoch);
+    },
+    async release() {
+      await shut();
+      await withinRelease(store.settle(), instance);
+      const position: Position = store.visible();
+      bookmark.write({ ...bookmark.current, role: "released", position });
+      await bookmark.sync();
+      await letGo();
+      return position;
+    },
+    async close() {
+      await shut();
+      await letGo();
+    },
+  };
+}
+
+/** A state that cannot be written must not hold up whoever wants to promote another shadow instead. */
+async function withinRelease(settled: Promise<void>, instance: string): Promise<void> {
+  const late = new AbortController();
+  const deadline = sleep(RELEASE_MS_MAX, undefined, { signal: late.signal }).then(() => {
+    throw new MirrorError(
+      "io",
+      `${instance} cannot apply what it has journalled within ${RELEASE_MS_MAX} ms`,
+    );
+  });
+  try {
+    await Promise.race([settled, deadline]);
+  } finally {
+    late.abort();
+    deadline.catch(() => undefined);
+  }
+}
+
+/** Undefined when the primary is welcome. */
+export function judgeHello(
+  hello: Hello,
+  here: { closed: boolean; incarnation: string; epochSeen: Epoch; nowMs: number },
+): { why: Refusal; reason: string } | undefined {
+  const { epoch, hlc } = hello.position;
+  if (here.closed) return { why: "unknown-instance", reason: `${hello.instance} is closing` };
+  if (hello.incarnation !== here.incarnation) {
+    return { why: "wrong-incarnation", reason: `incarnation ${here.incarnation}, not ${hello.incarnation}` };
+  }
+  if (epoch < here.epochSeen) return { why: "stale-epoch", reason: `epoch ${epoch}, seen ${here.epochSeen}` };
+  const aheadMs = hlc.wallMs - here.nowMs;
+  if (aheadMs > HLC_DRIFT_MAX_MS) return { why: "clock", reason: `clock ${aheadMs} ms ahead of ours` };
+  return undefined;
+}
+
+export function refuse(link: Link, refusal: { why: Refusal; reason: string; epoch: Epoch }): void {
+  link.send([encodeFrame({ type: "refuse", ...refusal })]);
+}
+
+/** Opens the state for writing what a primary sends. */
+export async function openTarget({
+  state,
+  workDir,
+  onError,
+}: Pick<ShadowOptions, "state" | "workDir" | "onError">): Promise<Target> {
+  const roots = checkedRoots(state.paths);
+  mkdirSync(workDir, { recursive: true });
+  switch (state.consistency) {
+    case "sqlite":
+      return databaseTarget(new Map(roots.map((root) => [root, join(state.dir, root)])));
+    case "none":
+      return treeTarget({ dir: state.dir, roots, workDir, onError });
+  }
+}

@@ -1,0 +1,123 @@
+/** Two ends of a mirror for tests: real folders, real TLS on loopback, everything ended with the test. */
+
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Consistency } from "@understudy/model/policy";
+import { POSITION_ZERO, type Position } from "@understudy/model/position";
+import { systemClock } from "@understudy/service/clock";
+import { createAuthority, issueCertificate, readTls, type TlsMaterial } from "@understudy/service/tls";
+import type { MirroredState, MirrorListener, MirrorPrimary, MirrorShadow } from "../src/engine.ts";
+import { listenMirror } from "../src/listener.ts";
+import { openPrimary } from "../src/primary.ts";
+
+export const WAIT_MS_MAX = 10_000;
+export const TICK_MS = 20;
+
+export type World = {
+  readonly dir: string;
+  readonly tls: TlsMaterial;
+  readonly errors: Error[];
+  /** A certificate of our authority under another name. */
+  certificate(name: string): Promise<TlsMaterial>;
+  listen(port?: number): Promise<MirrorListener>;
+  primary(options?: {
+    name?: string;
+    epoch?: number;
+    from?: Position;
+    tls?: TlsMaterial;
+  }): Promise<MirrorPrimary>;
+  shadow(listener: MirrorListener, options: { name: string; incarnation?: string }): Promise<MirrorShadow>;
+  stateOf(name: string): MirroredState;
+  /** Where a path of an instance's state lies. */
+  at(name: string, path: string): string;
+};
+
+export async function openWorld(
+  t: TestContext,
+  { consistency = "none", paths = ["."] }: { consistency?: Consistency; paths?: string[] } = {},
+): Promise<World> {
+  const dir = mkdtempSync(join(tmpdir(), "understudy-mirror-"));
+  const errors: Error[] = [];
+  const open: { close(): Promise<void> }[] = [];
+  t.after(async () => {
+    for (const each of open.reverse()) await each.close().catch(() => undefined);
+    rmSync(dir, { recursive: true, force: true });
+  });
+  const authority = await createAuthority(join(dir, "ca"));
+  const certificate = async (name: string) => {
+    await issueCertificate(authority, { name, dir: join(dir, "tls", name) });
+    return readTls(join(dir, "tls", name));
+  };
+  const tls = await certificate("replicator-a");
+  const own = <T extends { close(): Promise<void> }>(end: T): T => {
+    open.push(end);
+    return end;
+  };
+  const onError = (error: Error) => void errors.push(error);
+  const stateOf = (name: string): MirroredState => {
+    mkdirSync(join(dir, name, "state"), { recursive: true });
+    return { resource: "catalog", dir: join(dir, name, "state"), paths, consistency };
+  };
+  return {
+    dir,
+    tls,
+    errors,
+    certificate,
+    stateOf,
+    at: (name, path) => join(stateOf(name).dir, path),
+    listen: async (port = 0) =>
+      own(await listenMirror({ host: "127.0.0.1", port, tls, clock: systemClock, onError })),
+    primary: async ({ name = "one", epoch = 1, from = POSITION_ZERO, tls: other = tls } = {}) =>
+      own(
+        await openPrimary({
+          state: stateOf(name),
+          epoch,
+          from,
+          tickMs: TICK_MS,
+          tls: other,
+          clock: systemClock,
+          workDir: join(dir, name, "work"),
+          onError,
+        }),
+      ),
+    shadow: async (listener, { name, incarnation = "i1" }) =>
+      own(
+        await listener.openShadow({
+          state: stateOf(name),
+          instance: name,
+          incarnation,
+          workDir: join(dir, name, "work"),
+        }),
+      ),
+  };
+}
+
+export function attach(
+  primary: MirrorPrimary,
+  listener: MirrorListener,
+  name: string,
+  incarnation = "i1",
+): void {
+  primary.attach({ instance: name, incarnation, address: `127.0.0.1:${listener.port}` });
+}
+
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + WAIT_MS_MAX;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`waited ${WAIT_MS_MAX} ms in vain until ${what}`);
+    await sleep(5);
+  }
+}
+
+/** Seals, and waits until this shadow shows what was sealed. */
+export async function caughtUp(primary: MirrorPrimary, shadow: MirrorShadow): Promise<Position> {
+  const position = await primary.seal();
+  await until(`the shadow shows version ${position.version}`, () => {
+    const visible = shadow.visible();
+    return visible.version >= position.version && visible.epoch === position.epoch;
+  });
+  return position;
+}

@@ -23,6 +23,7 @@ export type Seen = {
   readonly atMs: number;
   /** Instances there are or that were asked for, the primary included. */
   readonly instances: number;
+  readonly serving: number;
   /** Mean part of the workers that were busy, over the last second, of the instances that serve. */
   readonly busy: number;
 };
@@ -60,7 +61,16 @@ export function simulate(
       const recent = busy.slice(-1000 / SAMPLE_MS);
       const mean = recent.reduce((sum, part) => sum + part, 0) / recent.length;
       const instances = servers.filter((server) => sampleMs < server.goneMs).length;
-      setSize(servers, scaler.wanted({ atMs: sampleMs, instances, busy: mean }), sampleMs);
+      setSize(
+        servers,
+        scaler.wanted({
+          atMs: sampleMs,
+          instances,
+          serving: servers.filter((one) => isServing(one, sampleMs)).length,
+          busy: mean,
+        }),
+        sampleMs,
+      );
     }
     const latencyMs = serve(
       servers,
@@ -119,15 +129,22 @@ function busyPart(servers: readonly Server[], atMs: number): number {
   return busy.reduce((sum, count) => sum + count, 0) / (serving.length * WORKERS);
 }
 
-/** Looks once a second at how busy the workers are; scales out at once, in only when fewer sufficed for `holdMs`. */
+/** Within this much of the target nothing changes, as in the Kubernetes HPA and in services/balancer. */
+const TOLERANCE = 0.1;
+
+/**
+ * The reactive policy of services/balancer: looks once a second at how busy the workers are, out at once, in only when
+ * nothing within `holdMs` needed more.
+ */
 export function reactive({ target, holdMs }: { target: number; holdMs: number }): Scaler {
-  let neededMs = Number.NEGATIVE_INFINITY;
+  let peaks: { readonly atMs: number; readonly instances: number }[] = [];
   return {
     everyMs: 1_000,
-    wanted({ atMs, instances, busy }) {
-      const wanted = Math.ceil((instances * busy) / target - 1e-9);
-      if (wanted >= instances) neededMs = atMs;
-      return wanted < instances && atMs - neededMs < holdMs ? instances : wanted;
+    wanted({ atMs, instances, serving, busy }) {
+      const isNear = Math.abs(busy / target - 1) <= TOLERANCE;
+      const needed = isNear ? instances : Math.ceil((serving * busy) / target - 1e-9);
+      peaks = [...peaks.filter((peak) => atMs - peak.atMs < holdMs), { atMs, instances: needed }];
+      return Math.max(...peaks.map((peak) => peak.instances));
     },
   };
 }

@@ -14,8 +14,8 @@ const STATIC_SHADOWS = 3;
 const SERVICE_MS = 40;
 
 /** Chosen by `npm run bench -- reactive-sweep`; docs/policies.md says how. */
-const REACTIVE_TARGET = 0.85;
-const REACTIVE_HOLD_MS = 5_000;
+const REACTIVE_TARGET = 0.8;
+const REACTIVE_HOLD_MS = 2_000;
 
 export type DemoPlace = {
   readonly host: string;
@@ -56,7 +56,7 @@ export function demoConfiguration(
           },
         },
         state: { paths: ["catalog.db"], consistency: "sqlite" },
-        capacity: { signals: ["busyWorkers", "cpuCores"], target: 0.9, initialRps: ratePerUnit * 0.8 },
+        capacity: { signals: ["busyWorkers", "cpuCores"], target: 0.85, initialRps: ratePerUnit * 0.85 },
         routing: { pool: POOL, maxShadowShare: 0.9 },
         shadows: {
           min: STANDING_SHADOWS,

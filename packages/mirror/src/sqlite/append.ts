@@ -7,7 +7,7 @@
  */
 
 import { randomBytes } from "node:crypto";
-import { fdatasyncSync, fstatSync, writeSync } from "node:fs";
+import { fdatasyncSync, writeSync } from "node:fs";
 import { DatabaseError } from "./errors.ts";
 import { type DatabaseFiles, readAt, readIndexHeader } from "./files.ts";
 import type { Page, PageChanges } from "./pages.ts";
@@ -35,37 +35,54 @@ import {
 
 const FRAMES_PER_WRITE = 256;
 
-/** Returns the number of frames that the log holds now. */
-export function appendTransaction(files: DatabaseFiles, changes: PageChanges): number {
+export type Write = {
+  readonly to: "log" | "index";
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+  /** Wait for the disk before the next write. */
+  readonly sync?: true;
+};
+
+export function appendTransaction(files: DatabaseFiles, changes: PageChanges): void {
+  for (const { to, offset, bytes, sync } of appendWrites(files, changes)) {
+    writeAll(files[to], bytes, offset);
+    if (sync) fdatasyncSync(files[to]);
+  }
+}
+
+/** The writes that publish `changes`, in order: nothing shows before the last one. Each is to be done before the next is asked for. */
+export function* appendWrites(files: DatabaseFiles, changes: PageChanges): Generator<Write> {
   const before = readIndexHeader(files);
   if (before === undefined)
     throw new DatabaseError("torn", "sqlite mirror: no valid log index under the write lock");
-  const start = before.lastFrame === 0 ? beginLog(files, before, changes.pageSize) : before;
-  const chain = writeFrames(files, { start, after: before.lastFrame }, changes);
-  const lastFrame = before.lastFrame + changes.pages.length;
-  writeIndex(files.index, before.lastFrame, changes.pages);
+  const start = before.lastFrame === 0 ? yield* beginLog(files, before, changes.pageSize) : before;
+  const chain = yield* frameWrites({ start, after: before.lastFrame }, changes);
+  yield* indexWrites(files.index, before.lastFrame, changes.pages);
   const header: IndexHeader = {
     change: (before.change + 1) >>> 0,
     bigEndian: start.bigEndian,
     pageSize: changes.pageSize,
-    lastFrame,
+    lastFrame: before.lastFrame + changes.pages.length,
     pageCount: changes.pageCount,
     chain,
     salt: start.salt,
   };
-  writeAll(files.index, buildIndexHeaders(header), 0);
-  return lastFrame;
+  yield { to: "index", offset: 0, bytes: buildIndexHeaders(header) };
 }
 
-function beginLog(files: DatabaseFiles, before: IndexHeader, pageSize: number): ChainStart {
+function* beginLog(
+  files: DatabaseFiles,
+  before: IndexHeader,
+  pageSize: number,
+): Generator<Write, ChainStart> {
   const old = parseLogHeader(readAt(files.log, 0, LOG_HEADER_BYTES));
   const fresh = before.salt.first === 0 && before.salt.second === 0;
   const salt = fresh ? randomSalt() : before.salt;
   const header = { bigEndian: false, pageSize, sequence: ((old?.sequence ?? 0) + 1) >>> 0, salt };
   const { bytes, chain } = buildLogHeader(header);
-  writeAll(files.log, bytes, 0);
-  // After a power loss, new frames behind an old header must not revive the old generation: https://sqlite.org/src/info/ff5be73dee
-  fdatasyncSync(files.log);
+  // Synced: after a power loss, new frames behind an old header must not revive the old generation
+  // (https://sqlite.org/src/info/ff5be73dee).
+  yield { to: "log", offset: 0, bytes, sync: true };
   return { pageSize, bigEndian: false, salt, chain };
 }
 
@@ -74,11 +91,10 @@ function randomSalt(): Salt {
   return { first: bytes.readUInt32BE(0), second: bytes.readUInt32BE(4) };
 }
 
-function writeFrames(
-  files: DatabaseFiles,
+function* frameWrites(
   { start, after }: { start: ChainStart; after: number },
   { pageSize, pageCount, pages }: PageChanges,
-): Checksum {
+): Generator<Write, Checksum> {
   let chain = start.chain;
   for (let index = 0; index < pages.length; index += FRAMES_PER_WRITE) {
     const frames = pages.slice(index, index + FRAMES_PER_WRITE).map((page, offset) => ({
@@ -87,47 +103,49 @@ function writeFrames(
       data: page.data,
     }));
     const built = buildFrames(frames, { ...start, pageSize, chain });
-    writeAll(files.log, built.bytes, frameOffset(after + index + 1, pageSize));
+    yield { to: "log", offset: frameOffset(after + index + 1, pageSize), bytes: built.bytes };
     chain = built.chain;
   }
   return chain;
 }
 
-function writeIndex(file: number, after: number, pages: readonly Page[]): void {
+function* indexWrites(file: number, after: number, pages: readonly Page[]): Generator<Write> {
   let done = 0;
   while (done < pages.length) {
     const { block, entry } = placeOf(after + done + 1);
     const count = Math.min(pages.length - done, entriesOf(block) - entry + 1);
     const numbers = pages.slice(done, done + count).map((page) => page.number);
-    if (entry === 1) writeNewBlock(file, block, numbers);
-    else extendBlock(file, block, { from: entry, pages: numbers });
+    if (entry === 1) yield newBlock(block, numbers);
+    else yield* blockExtension(file, block, { from: entry, pages: numbers });
     done += count;
   }
 }
 
 /** No reader looks into a block of which no frame is published: it may be replaced as a whole. */
-function writeNewBlock(file: number, block: number, pages: readonly number[]): void {
+function newBlock(block: number, pages: readonly number[]): Write {
   const image = new Uint8Array(BLOCK_BYTES);
   fillBlock(image, { block, from: 1, pages });
   const from = block === 0 ? FIRST_ENTRIES_OFFSET : 0;
-  // Written, not left as a hole: touching a hole on a full disk would kill a reader that has it mapped.
-  writeAll(file, image.subarray(from), block * BLOCK_BYTES + from);
+  // All of it, no holes: touching a hole on a full disk would kill a reader that has it mapped.
+  return { to: "index", offset: block * BLOCK_BYTES + from, bytes: image.subarray(from) };
 }
 
-function extendBlock(
+function* blockExtension(
   file: number,
   block: number,
   { from, pages }: { from: number; pages: readonly number[] },
-): void {
+): Generator<Write> {
   const base = block * BLOCK_BYTES;
   const image = new Uint8Array(BLOCK_BYTES);
-  image.set(readAt(file, base, Math.min(BLOCK_BYTES, fstatSync(file).size - base)));
+  image.set(readAt(file, base, BLOCK_BYTES));
   const groups = fillBlock(image, { block, from, pages });
-  const entries = image.subarray(entryOffset(block, from), entryOffset(block, entriesOf(block)) + 4);
-  writeAll(file, entries, base + entryOffset(block, from));
+  const first = entryOffset(block, from);
+  const end = entryOffset(block, entriesOf(block)) + 4;
+  yield { to: "index", offset: base + first, bytes: image.subarray(first, end) };
   // Readers search these slots meanwhile: one aligned group per write, so that they never see half a number.
-  for (const offset of groups)
-    writeAll(file, image.subarray(offset, offset + SLOT_GROUP_BYTES), base + offset);
+  for (const offset of groups) {
+    yield { to: "index", offset: base + offset, bytes: image.subarray(offset, offset + SLOT_GROUP_BYTES) };
+  }
 }
 
 function writeAll(file: number, bytes: Uint8Array, offset: number): void {

@@ -18,6 +18,9 @@ export function checkChanges({ pageSize, pageCount, pages }: PageChanges, have: 
     last = number;
   }
   const wanted = Math.max(0, pageCount - have) - (have < locked && locked <= pageCount ? 1 : 0);
+  // The first page names the page count: without it the two would contradict each other.
+  if (pageCount !== have && pages[0]?.number !== 1)
+    refuse(`${pageCount} pages instead of ${have} without page 1`);
   if (added !== wanted) refuse(`${added} pages beyond ${have} instead of ${wanted}`);
 }
 

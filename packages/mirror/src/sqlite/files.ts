@@ -68,7 +68,7 @@ export function statOf(path: string): Stats | undefined {
 
 /** Reads until `length` bytes or the end of the file. */
 export function readAt(file: number, offset: number, length: number): Uint8Array {
-  const bytes = Buffer.allocUnsafeSlow(length);
+  const bytes = new Uint8Array(length);
   let done = 0;
   while (done < length) {
     const count = readSync(file, bytes, done, length - done, offset + done);

@@ -55,6 +55,7 @@ class LogFollower implements DatabaseFollower {
   #place: Place | undefined;
   /** State of a file that is no WAL database (yet): looked at again when it has changed. */
   #refused = "";
+  #comparisons = 0;
   #closed = false;
 
   constructor(path: string, hashes: PageHashes) {
@@ -89,6 +90,10 @@ class LogFollower implements DatabaseFollower {
       pages.push({ number, data });
     }
     return { pageSize, pageCount, pages };
+  }
+
+  comparisons(): number {
+    return this.#comparisons;
   }
 
   close(): void {
@@ -153,6 +158,7 @@ class LogFollower implements DatabaseFollower {
   }
 
   #takeSnapshot(files: DatabaseFiles): PageChanges | undefined {
+    this.#comparisons += 1;
     const snapshot = takeSnapshot(files);
     const { pageSize, pageCount } = snapshot;
     const before = this.#hashes.pageSize === pageSize ? this.#hashes.pageCount : 0;
@@ -160,7 +166,8 @@ class LogFollower implements DatabaseFollower {
     const hashes = resizeHashes(copyHashes(this.#hashes), pageSize, pageCount);
     const pages: Page[] = [];
     visitPages(files, snapshot, (number, data) => {
-      if (noteHash(hashes, { page: number, before }, data)) pages.push({ number, data: data.slice() });
+      if (noteHash(hashes, { page: number, before }, data))
+        pages.push({ number, data: new Uint8Array(data) });
     });
     this.#hashes = hashes;
     this.#place = { files, header: snapshot.header, frameOf: framesOf(snapshot.log) };

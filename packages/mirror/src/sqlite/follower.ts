@@ -12,6 +12,8 @@ export interface DatabaseFollower {
   pending(): boolean;
   /** Images of these pages as of the last `read`, or undefined when newer commits have replaced one: read again and ask again. */
   images(numbers: readonly number[]): PageChanges | undefined;
+  /** How often the whole database was compared instead of the log read on: 1 after the first read, and rarely more. */
+  comparisons(): number;
   close(): void;
 }
 

@@ -27,20 +27,19 @@ import {
 import { hashPage } from "./page-hashes.ts";
 import type { PageChanges } from "./pages.ts";
 import type { DatabaseReplica, OpenReplica } from "./replica.ts";
-import { measure, readPage, takeSnapshot, visitPages } from "./snapshot.ts";
+import { measure, takeSnapshot, visitPages } from "./snapshot.ts";
 import { BACKFILLED_OFFSET } from "./walindex.ts";
 
 const LOCK_WAIT_MS = 1000;
 /** A log this long is copied into the database in the background, and again after as many frames more. */
 const CHECKPOINT_FRAMES = 1000;
-/** A log this long is begun anew, once no more than so many frames of it are left to copy. */
+/** A log this long is begun anew, once few frames of it are left to copy, or when it has become too long anyway. */
 const RENEW_FRAMES = 4000;
 const RENEW_LEFT_FRAMES_MAX = 256;
+const RENEW_ALWAYS_FRAMES = 16_000;
 /** How long to wait for readers that are still in the log; after a failure, how many frames until the next try. */
 const RENEW_WAIT_MS = 20;
 const RENEW_RETRY_FRAMES = 500;
-/** Beyond this the background does not keep up or fails: copy here and now, and let its error be seen. */
-const LOG_FRAMES_MAX = 65_536;
 
 type Open = {
   readonly connection: DatabaseSync;
@@ -113,7 +112,8 @@ class LogReplica implements DatabaseReplica {
   #append(open: Open, changes: PageChanges): void {
     const { connection, files, checkpointer } = open;
     this.#renewLog(open);
-    const lastFrame = this.#underWriteLock(connection, () => appendChanges(files, changes));
+    this.#underWriteLock(connection, () => appendChanges(files, changes));
+    const lastFrame = lastFrameOf(files);
     if (lastFrame < this.#checkpointAt) return;
     this.#checkpointAt = lastFrame + CHECKPOINT_FRAMES;
     checkpointer.start();
@@ -136,10 +136,10 @@ class LogReplica implements DatabaseReplica {
 
   /** SQLite begins a log anew only when it writes itself; here that takes a checkpoint that empties the log. */
   #renewLog({ connection, files, checkpointer }: Open): void {
-    const lastFrame = readIndexHeader(files)?.lastFrame ?? 0;
+    const lastFrame = lastFrameOf(files);
     if (lastFrame < this.#renewAt || !checkpointer.idle()) return;
     const left = lastFrame - framesCopied(files);
-    if (left > RENEW_LEFT_FRAMES_MAX && lastFrame < LOG_FRAMES_MAX) return;
+    if (left > RENEW_LEFT_FRAMES_MAX && lastFrame < RENEW_ALWAYS_FRAMES) return;
     connection.exec(`PRAGMA busy_timeout=${RENEW_WAIT_MS}`);
     const result = connection.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get();
     connection.exec(`PRAGMA busy_timeout=${LOCK_WAIT_MS}`);
@@ -172,15 +172,14 @@ function closeDatabase({ connection, files, checkpointer }: Open): void {
   closeFiles(files);
 }
 
-/** Returns the number of frames in the log, 0 when there was nothing to append. Under the write lock. */
-function appendChanges(files: DatabaseFiles, changes: PageChanges): number {
-  const { pageCount } = measure(files);
-  checkChanges(changes, pageCount);
-  if (changes.pages.length > 0) return appendTransaction(files, changes);
-  if (changes.pageCount === pageCount) return 0;
-  // A commit needs a frame to stand in.
-  const first = { number: 1, data: readPage(files, takeSnapshot(files), 1) };
-  return appendTransaction(files, { ...changes, pages: [first] });
+/** Under the write lock. */
+function appendChanges(files: DatabaseFiles, changes: PageChanges): void {
+  checkChanges(changes, measure(files).pageCount);
+  if (changes.pages.length > 0) appendTransaction(files, changes);
+}
+
+function lastFrameOf(files: DatabaseFiles): number {
+  return readIndexHeader(files)?.lastFrame ?? 0;
 }
 
 function framesCopied(files: DatabaseFiles): number {

@@ -64,12 +64,6 @@ export function readLog(files: DatabaseFiles, header: IndexHeader): Folded | und
   return folded?.pageCount === header.pageCount ? folded : undefined;
 }
 
-export function readPage(files: DatabaseFiles, { pageSize, log }: Snapshot, page: number): Uint8Array {
-  const data = new Uint8Array(pageSize);
-  data.set(log.get(page)?.data ?? readAt(files.database, (page - 1) * pageSize, pageSize));
-  return data;
-}
-
 /** Calls `visit` with each page in order. The data are only valid during the call; the lock page reads as zeros. */
 export function visitPages(
   files: DatabaseFiles,

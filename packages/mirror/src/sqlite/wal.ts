@@ -86,7 +86,7 @@ export function checksum(bytes: Uint8Array, from: Checksum, bigEndian: boolean):
 }
 
 function littleEndianWords(bytes: Uint8Array): Int32Array {
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
   return new Int32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4);
 }
 

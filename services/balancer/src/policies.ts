@@ -1,0 +1,73 @@
+/**
+ * The four policies, side by side: what demand each makes the shares for, and how many shadows each wants. Predictive is
+ * ours; the others exist so that it can be compared with something honest, over the same driver and at the same speed.
+ */
+
+import { type Demand, forecastPeak, type Prediction } from "./inputs.ts";
+import { scaleByBusy } from "./reactive.ts";
+import { isFresh, type ResourceState } from "./resource-state.ts";
+import { clampShadows, type Scaled, scaleByForecast } from "./scale.ts";
+
+/** From a changed weight to less work at the primary: applied in milliseconds, but what is queued there must drain. */
+export const SHIFT_LEAD_MS = 1_000;
+
+export type Wanted = {
+  readonly demandRps: number;
+  readonly forecastRps: number | undefined;
+  /** Undefined: by demand. */
+  readonly spread: boolean | undefined;
+};
+
+/** What the shares are to be made for, from the demand that is there and what is known of the future. */
+export function demandToServe(state: ResourceState, currentRps: number, nowMs: number): Wanted {
+  switch (state.spec.forecast.policy) {
+    case "predictive": {
+      const { quantile } = state.spec.forecast;
+      const forecastRps = forecastPeak(freshPrediction(state, nowMs), { withinMs: SHIFT_LEAD_MS, quantile });
+      return { demandRps: Math.max(currentRps, forecastRps ?? 0), forecastRps, spread: undefined };
+    }
+    case "reactive":
+      return { demandRps: currentRps, forecastRps: undefined, spread: undefined };
+    case "static":
+      return { demandRps: currentRps, forecastRps: undefined, spread: true };
+    case "none":
+      return { demandRps: currentRps, forecastRps: undefined, spread: false };
+  }
+}
+
+export type ScaleOutcome = Pick<ResourceState, "scale" | "reactive"> & {
+  readonly scaled: Scaled | undefined;
+};
+
+export function scaleByPolicy(
+  state: ResourceState,
+  { present, nowMs }: { present: number; nowMs: number },
+): ScaleOutcome {
+  const { spec, scale, reactive } = state;
+  switch (spec.forecast.policy) {
+    case "predictive": {
+      const prediction = freshPrediction(state, nowMs);
+      const observedRps = state.observed?.slowRps ?? 0;
+      const { instanceRps } = state;
+      const scaled = scaleByForecast(scale, { spec, present, prediction, observedRps, instanceRps, nowMs });
+      return { scale: scaled.next, reactive, scaled };
+    }
+    case "reactive":
+      return { ...scaleByBusy({ scale, reactive }, { spec, nowMs }), scaled: undefined };
+    case "static":
+      return { scale: { ...scale, wanted: spec.shadows.max }, reactive, scaled: undefined };
+    case "none":
+      return { scale: { ...scale, wanted: clampShadows(0, spec) }, reactive, scaled: undefined };
+  }
+}
+
+export function freshPrediction(state: ResourceState, nowMs: number): Prediction | undefined {
+  return isFresh(state.prediction, nowMs) ? state.prediction : undefined;
+}
+
+/** The newest word on the demand that is there; undefined when all of it is stale. */
+export function currentDemand(state: ResourceState, nowMs: number): number | undefined {
+  const current: Demand | undefined = freshPrediction(state, nowMs)?.current;
+  if (current) return current.movableRps + current.immovableRps;
+  return isFresh(state.observed, nowMs) ? state.observed.fastRps : undefined;
+}

@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { predictionOf, SPEC } from "./fixtures.ts";
+import { neededByBusy } from "./reactive.ts";
+import {
+  createTimeMs,
+  holdPeaks,
+  leadTimeMs,
+  learnCreations,
+  NO_SCALE,
+  type Scale,
+  scaleByForecast,
+  shadowsFor,
+} from "./scale.ts";
+
+test("the wanted number is the most that was needed within the hold time", () => {
+  const needs = fc.array(
+    fc.record({ afterMs: fc.integer({ min: 0, max: 400 }), needed: fc.integer({ min: 0, max: 6 }) }),
+    { minLength: 1 },
+  );
+  fc.assert(
+    fc.property(needs, fc.integer({ min: 1, max: 2_000 }), (steps, holdMs) => {
+      let scale: Scale = NO_SCALE;
+      let nowMs = 0;
+      const seen: { atMs: number; needed: number }[] = [];
+      for (const { afterMs, needed } of steps) {
+        nowMs += afterMs;
+        seen.push({ atMs: nowMs, needed });
+        scale = holdPeaks(scale, { needed, holdMs, nowMs });
+        const recent = seen.filter(({ atMs }) => atMs === nowMs || nowMs - atMs < holdMs);
+        assert.equal(scale.wanted, Math.max(...recent.map((one) => one.needed)));
+      }
+    }),
+  );
+});
+
+test("so many shadows are enough, and one fewer is not", () => {
+  fc.assert(
+    fc.property(
+      fc.double({ min: 0, max: 10_000, noNaN: true }),
+      fc.integer({ min: 1, max: 500 }),
+      (demandRps, instanceRps) => {
+        const shadows = shadowsFor(demandRps, { instanceRps });
+        const carries = (instances: number) => instances * instanceRps * 1.1 >= demandRps * (1 - 1e-9);
+        assert.ok(carries(shadows + 1));
+        if (shadows > 0) assert.ok(!carries(shadows * (1 - 1e-6)));
+      },
+    ),
+  );
+});
+
+test("an unknown capacity asks for nothing", () => {
+  assert.equal(shadowsFor(1_000, { instanceRps: 0 }), 0);
+});
+
+test("the lead time is the measured P90 of creations and the warm-up; each creation counts once", () => {
+  assert.equal(leadTimeMs(NO_SCALE, SPEC), 4_000);
+  const born = (incarnation: string, tookMs: number) => ({
+    incarnation,
+    requestedAtMs: 1_000,
+    readyAtMs: 1_000 + tookMs,
+  });
+  const once = learnCreations(NO_SCALE, [
+    born("a", 900),
+    born("b", 1_100),
+    { ...born("c", 0), readyAtMs: 0 },
+  ]);
+  const twice = learnCreations(once, [born("a", 900), born("b", 1_100)]);
+  assert.equal(twice.creations.length, 2);
+  assert.equal(createTimeMs(twice, SPEC), 1_100);
+});
+
+const inputs = (more: object) => ({
+  spec: SPEC,
+  present: 3,
+  prediction: undefined,
+  observedRps: 320,
+  instanceRps: 170,
+  nowMs: 10_000,
+  ...more,
+});
+
+test("a shadow is kept when a rise is near enough that it would have to be made again", () => {
+  const three: Scale = { ...NO_SCALE, wanted: 3 };
+  const rising = (ahead: Record<number, number>) => predictionOf(320, { sampledAtMs: 10_000, ahead });
+  const inSixSeconds = rising({ 1000: 320, 6000: 620 });
+  const inNineSeconds = rising({ 1000: 320, 9000: 620 });
+  assert.equal(scaleByForecast(three, inputs({ prediction: inSixSeconds })).next.wanted, 3);
+  assert.equal(scaleByForecast(three, inputs({ prediction: inNineSeconds })).next.wanted, 1);
+  // Near enough to keep one is not near enough to make one.
+  assert.equal(
+    scaleByForecast({ ...NO_SCALE, wanted: 1 }, inputs({ prediction: inSixSeconds })).next.wanted,
+    1,
+  );
+});
+
+test("a forecast that falls lets nothing go while the demand is still there", () => {
+  const falling = predictionOf(620, { sampledAtMs: 10_000, ahead: { 1000: 100, 4000: 100 } });
+  assert.equal(
+    scaleByForecast({ ...NO_SCALE, wanted: 3 }, inputs({ observedRps: 620, prediction: falling })).next
+      .wanted,
+    3,
+  );
+});
+
+test("the reactive formula changes nothing within its tolerance", () => {
+  assert.equal(neededByBusy({ busyPart: 0.84, serving: 2, wanted: 1 }, 0.8), 1);
+  assert.equal(neededByBusy({ busyPart: 1, serving: 2, wanted: 1 }, 0.8), 2);
+  assert.equal(neededByBusy({ busyPart: 0.4, serving: 3, wanted: 2 }, 0.8), 1);
+  assert.equal(neededByBusy({ busyPart: 0, serving: 3, wanted: 2 }, 0.8), 0);
+});

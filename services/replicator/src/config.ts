@@ -1,0 +1,35 @@
+/** The replicator's environment: the common part, its store, and where health answers. The only reader of process.env. */
+
+import {
+  type Environment,
+  openEnvironment,
+  readServiceEnvironment,
+  type ServiceEnvironment,
+} from "@understudy/service/environment";
+
+export type ReplicatorConfig = ServiceEnvironment & {
+  readonly redis: { readonly url: string; readonly password: string };
+  /** host:port of HealthControl. */
+  readonly healthGrpc: string;
+  /** What instances may see of our own environment. */
+  readonly instanceEnvironment: Environment;
+};
+
+/** Throws an EnvironmentError with all mistakes. */
+export function readConfig(env: Environment): ReplicatorConfig {
+  const reader = openEnvironment(env);
+  const common = readServiceEnvironment(reader);
+  const redis = {
+    url: reader.text("UNDERSTUDY_REDIS_URL"),
+    password: reader.secret("UNDERSTUDY_REDIS_PASSWORD", ""),
+  };
+  const health = reader.endpoint("UNDERSTUDY_HEALTH_GRPC");
+  reader.finish();
+  const { PATH, HOME, TMPDIR, UNDERSTUDY_RUN } = env;
+  return Object.freeze({
+    ...common,
+    redis,
+    healthGrpc: `${health.host}:${health.port}`,
+    instanceEnvironment: { PATH, HOME, TMPDIR, UNDERSTUDY_RUN },
+  });
+}

@@ -1,0 +1,109 @@
+/** The processes behind a resource's instances: started and watched through its resource driver, asked until they are ready. */
+
+import { request } from "node:http";
+import type { ResourceSpec } from "@understudy/model/policy";
+import type { FenceResult, ResourceDriver, RoleOrder, RunningInstance } from "@understudy/resource/driver";
+import { pause } from "@understudy/service/run";
+import type { Member } from "@understudy/state/store";
+import type { Event } from "./events.ts";
+import type { Folders } from "./folders.ts";
+
+const READY_EVERY_MS = 20;
+const STOP_GRACE_MS = 2000;
+
+export type Instances = {
+  list(): Promise<readonly RunningInstance[]>;
+  /** Reports its end, and when it is ready. */
+  watch(running: RunningInstance): void;
+  start(member: Member, order: RoleOrder): Promise<RunningInstance>;
+  setRole(member: Member, order: RoleOrder): Promise<void>;
+  fence(member: Member): Promise<FenceResult>;
+  stop(member: Member): Promise<void>;
+  close(): void;
+};
+
+export function openInstances(parts: {
+  readonly spec: () => ResourceSpec;
+  readonly driver: ResourceDriver;
+  readonly folders: Folders;
+  readonly post: (event: Event) => void;
+}): Instances {
+  const { driver, folders, post } = parts;
+  const running = new Map<string, RunningInstance>();
+  const ended = new Map<string, AbortController>();
+  const stop = new AbortController();
+  const keyOf = ({ instance, incarnation }: Member) => `${instance}/${incarnation}`;
+  const memberOf = ({ instance, incarnation }: RunningInstance): Member => ({ instance, incarnation });
+
+  function watch(instance: RunningInstance): void {
+    const key = keyOf(instance);
+    const over = new AbortController();
+    running.set(key, instance);
+    ended.set(key, over);
+    driver.onExit(instance, (detail) => {
+      over.abort();
+      ended.delete(key);
+      post({ kind: "exited", member: memberOf(instance), detail });
+    });
+    void awaitReady(instance, AbortSignal.any([over.signal, stop.signal]));
+  }
+
+  async function awaitReady(instance: RunningInstance, signal: AbortSignal): Promise<void> {
+    const { health, run } = parts.spec();
+    const untilMs = performance.now() + run.readyWithinMs;
+    while (!signal.aborted) {
+      if (!health.http || (await answers(`http://${instance.address}${health.http}`, health.timeoutMs))) {
+        return post({ kind: "ready", member: memberOf(instance) });
+      }
+      if (performance.now() >= untilMs) {
+        const why = `no good answer within ${run.readyWithinMs} ms of its start`;
+        return post({ kind: "failed", member: memberOf(instance), what: "start", why });
+      }
+      await pause(READY_EVERY_MS, signal);
+    }
+  }
+
+  async function fence(member: Member): Promise<FenceResult> {
+    const instance = running.get(keyOf(member));
+    if (!instance) return { confirmed: true, how: "it does not run here" };
+    const result = await driver.fence(instance);
+    if (result.confirmed) running.delete(keyOf(member));
+    return result;
+  }
+
+  return {
+    list: async () => (await driver.list()).filter((each) => each.resource === parts.spec().name),
+    watch,
+    start: async (member, order) => {
+      await folders.make(member.instance);
+      const { name: resource } = parts.spec();
+      const stateDir = folders.stateDir(member.instance);
+      const instance = await driver.start({ resource, ...member, stateDir, role: order, env: {} });
+      watch(instance);
+      return instance;
+    },
+    setRole: async (member, order) => {
+      const instance = running.get(keyOf(member));
+      if (instance) await driver.setRole(instance, order);
+    },
+    fence,
+    stop: async (member) => {
+      const instance = running.get(keyOf(member));
+      if (instance) await driver.stop(instance, STOP_GRACE_MS);
+      running.delete(keyOf(member));
+    },
+    close: () => stop.abort(),
+  };
+}
+
+function answers(url: string, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const asked = request(url, { timeout: timeoutMs, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    asked.on("timeout", () => asked.destroy());
+    asked.on("error", () => resolve(false));
+    asked.end();
+  });
+}

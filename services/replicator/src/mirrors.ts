@@ -1,0 +1,204 @@
+/**
+ * The ends of a resource's mirror on this host: one primary end, and a shadow end per shadow. Every open shadow end is fed
+ * by the open primary end, always through the mTLS listener, so that one host and two behave alike. What touches one
+ * instance's folder goes in turn.
+ */
+
+import type {
+  ListenMirror,
+  MirrorListener,
+  MirrorPrimary,
+  MirrorShadow,
+  OpenPrimary,
+  ShadowProgress,
+} from "@understudy/mirror/engine";
+import type { Clock } from "@understudy/model/clock";
+import type { ResourceSpec } from "@understudy/model/policy";
+import { comparePositions, type Epoch, type Position } from "@understudy/model/position";
+import { pause } from "@understudy/service/run";
+import type { TlsMaterial } from "@understudy/service/tls";
+import type { Member } from "@understudy/state/store";
+import type { Event } from "./events.ts";
+import type { Folders } from "./folders.ts";
+
+const REOPEN_MS = 200;
+
+export type MirrorEngine = { readonly openPrimary: OpenPrimary; readonly listenMirror: ListenMirror };
+
+export type Mirrors = {
+  openShadow(member: Member): Promise<void>;
+  /** Lets go of this instance's end, of the old primary's end too, and returns where this instance stands. */
+  turn(member: Member, options: { epoch: Epoch; known: Position }): Promise<Position>;
+  /** Opens the primary end, trying until it works or another instance is turned. */
+  openPrimary(member: Member, options: { epoch: Epoch; from: Position }): Promise<boolean>;
+  /** Seals and waits until these shadows have it; false when they did not within the time. */
+  salvage(instances: readonly string[], withinMs: number): Promise<boolean>;
+  close(instance: string): Promise<void>;
+  /** Undefined while the primary end is not open. */
+  primary(): MirrorPrimary | undefined;
+  progress(): { readonly sealed: Position; readonly shadows: readonly ShadowProgress[] } | undefined;
+  closeAll(): Promise<void>;
+};
+
+type OpenEnd = { readonly member: Member; readonly end: MirrorShadow };
+type PrimaryEnd = { readonly member: Member; readonly end: MirrorPrimary };
+
+export function openMirrors(parts: {
+  readonly spec: () => ResourceSpec;
+  readonly engine: MirrorEngine;
+  readonly listener: MirrorListener;
+  readonly listenHost: string;
+  readonly folders: Folders;
+  readonly tls: TlsMaterial;
+  readonly clock: Clock;
+  readonly post: (event: Event) => void;
+  /** Called at every change of progress, before the event. */
+  readonly onProgress: () => void;
+  readonly onError: (error: Error) => void;
+}): Mirrors {
+  const { engine, listener, folders, tls, clock, onError } = parts;
+  const ends = new Map<string, OpenEnd>();
+  const inTurn = turnstiles();
+  const address = `${parts.listenHost}:${listener.port}`;
+  const stop = new AbortController();
+  let current: PrimaryEnd | undefined;
+  let wanted: Member | undefined;
+  let due = false;
+
+  const stateOf = (instance: string) => {
+    const { name: resource, state } = parts.spec();
+    return { resource, dir: folders.stateDir(instance), paths: state.paths, consistency: state.consistency };
+  };
+  const attach = ({ member }: OpenEnd) => current?.end.attach({ ...member, address });
+
+  /** Many changes in one turn of the event loop make one event. */
+  function moved(of: MirrorPrimary): void {
+    if (current?.end !== of) return;
+    parts.onProgress();
+    if (due) return;
+    due = true;
+    setImmediate(() => {
+      due = false;
+      const seen = progress();
+      if (seen) parts.post({ kind: "progress", ...seen });
+    });
+  }
+
+  function progress() {
+    return current && { sealed: current.end.position(), shadows: current.end.shadows() };
+  }
+
+  async function closeEnds(instance: string): Promise<void> {
+    const shadow = ends.get(instance);
+    ends.delete(instance);
+    current?.end.detach(instance);
+    if (shadow) await shadow.end.close();
+    if (current?.member.instance !== instance) return;
+    const { end } = current;
+    current = undefined;
+    await end.close();
+  }
+
+  async function openPrimaryOnce(
+    member: Member,
+    { epoch, from }: { epoch: Epoch; from: Position },
+  ): Promise<void> {
+    const { tickMs } = parts.spec().state;
+    await folders.make(member.instance);
+    const workDir = folders.workDir(member.instance);
+    const state = stateOf(member.instance);
+    const end = await engine.openPrimary({ state, epoch, from, tickMs, tls, clock, workDir, onError });
+    if (wanted !== member || stop.signal.aborted) return end.close();
+    current = { member, end };
+    end.onProgress(() => moved(end));
+    for (const shadow of ends.values()) attach(shadow);
+    moved(end);
+  }
+
+  return {
+    openShadow: (member) =>
+      inTurn(member.instance, async () => {
+        await closeEnds(member.instance);
+        await folders.make(member.instance);
+        const workDir = folders.workDir(member.instance);
+        const end = await listener.openShadow({ state: stateOf(member.instance), ...member, workDir });
+        const opened = { member, end };
+        ends.set(member.instance, opened);
+        attach(opened);
+      }),
+
+    turn: (member, { epoch, known }) => {
+      wanted = undefined;
+      // Taken out at once: whoever opens the next primary end must not find this one, or close that one for this.
+      const old = current;
+      current = undefined;
+      const own = old?.member.instance === member.instance ? old : undefined;
+      if (old && !own) inTurn(old.member.instance, () => old.end.close()).catch(onError);
+      return inTurn(member.instance, async () => {
+        const released = await ends.get(member.instance)?.end.release();
+        ends.delete(member.instance);
+        await own?.end.close();
+        for (const { end } of ends.values()) end.raiseEpoch(epoch).catch(onError);
+        return [released, own?.end.position(), known].filter((each) => each !== undefined).reduce(later);
+      });
+    },
+
+    openPrimary: (member, options) =>
+      inTurn(member.instance, async () => {
+        wanted = member;
+        while (wanted === member && !stop.signal.aborted) {
+          try {
+            await openPrimaryOnce(member, options);
+            return current?.member === member;
+          } catch (error) {
+            onError(
+              new Error(`${member.instance}: its end of the mirror cannot be opened`, { cause: error }),
+            );
+            await pause(REOPEN_MS, stop.signal);
+          }
+        }
+        return false;
+      }),
+
+    salvage: async (instances, withinMs) => {
+      if (!current) return false;
+      const within = AbortSignal.timeout(withinMs);
+      const { end } = current;
+      const sealed = await beforeAbort(end.seal(), within);
+      return sealed !== undefined && end.waitDurable(sealed.version, instances, within);
+    },
+
+    close: (instance) => inTurn(instance, () => closeEnds(instance)),
+    primary: () => current?.end,
+    progress,
+    closeAll: async () => {
+      stop.abort();
+      wanted = undefined;
+      const instances = [...ends.keys(), ...(current ? [current.member.instance] : [])];
+      await Promise.all(instances.map((instance) => inTurn(instance, () => closeEnds(instance))));
+    },
+  };
+}
+
+function later(a: Position, b: Position): Position {
+  return comparePositions(a, b) >= 0 ? a : b;
+}
+
+/** The value, or undefined when the signal aborts first. */
+function beforeAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => resolve(undefined), { once: true });
+    promise.then(resolve, reject);
+  });
+}
+
+/** Work on one key goes one after the other; a failure stops nobody behind it. */
+function turnstiles(): <T>(key: string, work: () => Promise<T>) => Promise<T> {
+  const last = new Map<string, Promise<unknown>>();
+  return (key, work) => {
+    const before = last.get(key) ?? Promise.resolve();
+    const done = before.then(work, work);
+    last.set(key, done);
+    return done;
+  };
+}

@@ -1,0 +1,189 @@
+/**
+ * The replicator of one host: a unit per configured resource, fed by the configuration, health's verdicts, the balancer's
+ * scale decisions and a tick. Made of actors that start and end together.
+ */
+
+import { create } from "@bufbuild/protobuf";
+import type { Bus } from "@understudy/bus/bus";
+import { followMessages } from "@understudy/bus/messages";
+import { TOPICS } from "@understudy/bus/topics";
+import type { MirrorListener } from "@understudy/mirror/engine";
+import type { Clock } from "@understudy/model/clock";
+import type { Configuration, ResourceSpec } from "@understudy/model/policy";
+import type { ResourceDriver } from "@understudy/resource/driver";
+import { followConfiguration } from "@understudy/service/configuration";
+import { parseEndpoint } from "@understudy/service/environment";
+import type { Client, Implementation } from "@understudy/service/grpc";
+import type { Log } from "@understudy/service/log";
+import { type Actor, followForever, pause } from "@understudy/service/run";
+import type { Telemetry } from "@understudy/service/telemetry";
+import type { TlsMaterial } from "@understudy/service/tls";
+import { type Store, StoreError } from "@understudy/state/store";
+import { type HealthControl, HealthWatchRequestSchema } from "@understudy/wire/gen/control";
+import { verdictFromWire } from "@understudy/wire/roles";
+import { replicationControl } from "./control.ts";
+import type { MirrorEngine } from "./mirrors.ts";
+import { createOutbox } from "./outbox.ts";
+import { createPublisher } from "./publish.ts";
+import { reigning } from "./resource-state.ts";
+import { createInstruments } from "./telemetry.ts";
+import { openUnit, type Unit } from "./unit.ts";
+import { createWatchBoard } from "./watch-board.ts";
+
+const TICK_MS = 50;
+const STATES_EVERY_MS = 200;
+const RETRY_MS = 200;
+const ALL_RESOURCES = create(HealthWatchRequestSchema, {});
+
+export type ReplicatorParts = {
+  readonly host: string;
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly bus: Bus;
+  readonly store: Store;
+  readonly driver: ResourceDriver;
+  readonly engine: MirrorEngine;
+  readonly health: Client<typeof HealthControl>;
+  readonly tls: TlsMaterial;
+  readonly telemetry: Telemetry;
+  readonly log: Log;
+};
+
+export type Replicator = {
+  readonly control: Implementation;
+  readonly actors: readonly Actor[];
+  /** How a resource is run, for its driver; undefined while it is not configured. */
+  runOf(resource: string): ResourceSpec["run"] | undefined;
+  /** Why it is not ready; undefined when it is. */
+  unready(): string | undefined;
+  close(): Promise<void>;
+};
+
+export function createReplicator(parts: ReplicatorParts): Replicator {
+  const { host, bus, store, clock, log } = parts;
+  const units = new Map<string, Unit>();
+  const stop = new AbortController();
+  const board = createWatchBoard();
+  const outbox = createOutbox(bus);
+  const instruments = createInstruments(parts.telemetry);
+  const publisher = createPublisher({ source: `replicator@${host}`, clock, outbox, board, log });
+  let configuration: Configuration | undefined;
+  let listening: Promise<{ listener: MirrorListener; listenHost: string }> | undefined;
+
+  /** Opened with the first configuration, which names the address of the replication link. */
+  async function listen({ hosts }: Configuration) {
+    const data = parseEndpoint(hosts.find((each) => each.name === host)?.data ?? "");
+    const { host: listenHost, port } = data ?? { host: "127.0.0.1", port: 0 };
+    const onError = (error: Error) => log.warn("mirror", { error });
+    const options = { host: listenHost, port, tls: parts.tls, clock, onError };
+    return { listener: await parts.engine.listenMirror(options), listenHost };
+  }
+
+  async function configure(next: Configuration): Promise<void> {
+    configuration = next;
+    listening ??= listen(next);
+    const link = await listening;
+    for (const spec of next.resources) {
+      const known = units.get(spec.name);
+      if (known) known.post({ kind: "configured", spec });
+      else units.set(spec.name, await openUnit(spec, { ...parts, ...link, publisher, instruments }));
+    }
+    const named = new Set(next.resources.map((spec) => spec.name));
+    for (const [name, unit] of units)
+      if (!named.has(name)) unit.post({ kind: "configured", spec: undefined });
+  }
+
+  const actors: Actor[] = [
+    { name: "store check", run: (signal) => checkStore(store, signal) },
+    {
+      name: "configuration",
+      run: async (signal) => {
+        for await (const next of followConfiguration(bus, signal, "replicator")) await configure(next);
+      },
+    },
+    {
+      name: "scale",
+      run: async (signal) => {
+        const follow = { from: "last", signal, service: "replicator" } as const;
+        for await (const { message } of followMessages(bus, TOPICS.scale, follow)) {
+          const unit = await waitForUnit(message.header?.resource ?? "", signal);
+          unit?.post({ kind: "scale-wanted", shadows: message.wantedShadows });
+        }
+      },
+    },
+    {
+      name: "health",
+      run: (signal) =>
+        followForever((within) => parts.health.watch(ALL_RESOURCES, { signal: within }), {
+          signal,
+          onItem: (wire) => {
+            const verdict = verdictFromWire(wire);
+            units.get(verdict.resource)?.post({ kind: "verdict", verdict });
+          },
+        }),
+    },
+    {
+      name: "tick",
+      run: (signal) => every(TICK_MS, signal, () => eachUnit((unit) => unit.post({ kind: "tick" }))),
+    },
+    {
+      name: "states",
+      run: (signal) => every(STATES_EVERY_MS, signal, () => eachUnit((unit) => unit.publishStates())),
+    },
+    { name: "outbox", run: outbox.run },
+  ];
+  const eachUnit = (act: (unit: Unit) => void) => {
+    for (const unit of units.values()) act(unit);
+  };
+
+  /** The last decision on the bus may be older than our configuration; it still holds. */
+  async function waitForUnit(resource: string, signal: AbortSignal): Promise<Unit | undefined> {
+    while (configuration === undefined && !signal.aborted) await pause(RETRY_MS, signal);
+    return units.get(resource);
+  }
+
+  return {
+    control: replicationControl({ units, board, instruments, stop: stop.signal, bootMs: clock.bootMs }),
+    actors,
+    runOf: (resource) => configuration?.resources.find((spec) => spec.name === resource)?.run,
+    unready: () => {
+      if (!configuration) return "no configuration yet";
+      const waiting = [...units].filter(([, unit]) => reigning(unit.state())?.stage.at !== "serving");
+      return waiting.length === 0
+        ? undefined
+        : `no serving primary: ${waiting.map(([name]) => name).join(", ")}`;
+    },
+    close: async () => {
+      stop.abort();
+      await Promise.all([...units.values()].map((unit) => unit.close()));
+      await (await listening)?.listener.close();
+      await parts.driver.close();
+    },
+  };
+}
+
+/** A store that forgets what it acknowledges must not be an authority: that ends the service, with what to change. */
+async function checkStore(store: Store, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await store.checkDurability();
+      break;
+    } catch (error) {
+      if (error instanceof StoreError && (error.code === "unsafe" || error.code === "refused")) throw error;
+      await pause(RETRY_MS, signal);
+    }
+  }
+  await aborted(signal);
+}
+
+function every(periodMs: number, signal: AbortSignal, act: () => void): Promise<void> {
+  const timer = setInterval(act, periodMs);
+  return aborted(signal).finally(() => clearInterval(timer));
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

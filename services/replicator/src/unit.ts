@@ -1,0 +1,157 @@
+/** One resource on this host: its core's loop wired to its mirror, its instances, its gates and its record. */
+
+import type { MirrorListener } from "@understudy/mirror/engine";
+import type { Clock } from "@understudy/model/clock";
+import type { ResourceSpec } from "@understudy/model/policy";
+import type { ResourceDriver } from "@understudy/resource/driver";
+import type { Log } from "@understudy/service/log";
+import type { TlsMaterial } from "@understudy/service/tls";
+import type { Store } from "@understudy/state/store";
+import { type BarrierRequest, type BarrierResult, barrier } from "./barrier.ts";
+import type { Answer, Event, Request } from "./events.ts";
+import { foldersOf } from "./folders.ts";
+import { openGates } from "./gate.ts";
+import { openInstances } from "./instances.ts";
+import { mayWrite } from "./lease.ts";
+import { createLoop, type Loop } from "./loop.ts";
+import { type MirrorEngine, openMirrors } from "./mirrors.ts";
+import { createPerformer } from "./perform.ts";
+import type { Publisher } from "./publish.ts";
+import { openRecordFile } from "./record-file.ts";
+import { newResource, type ResourceState } from "./resource-state.ts";
+import { phasesOf, statesOf } from "./states.ts";
+import { type Instruments, traceTakeovers } from "./telemetry.ts";
+
+export type UnitParts = {
+  readonly host: string;
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly driver: ResourceDriver;
+  readonly engine: MirrorEngine;
+  readonly listener: MirrorListener;
+  readonly listenHost: string;
+  readonly tls: TlsMaterial;
+  readonly publisher: Publisher;
+  readonly instruments: Instruments;
+  readonly log: Log;
+};
+
+export type Unit = {
+  state(): ResourceState;
+  post(event: Event): void;
+  /** Resolves with what came of it; a change of primary may take a while. */
+  ask(request: Request, signal: AbortSignal): Promise<Answer>;
+  barrier(request: BarrierRequest): Promise<BarrierResult>;
+  /** Says how far each instance is. */
+  publishStates(): void;
+  close(): Promise<void>;
+};
+
+/** Takes over what an earlier process left and begins to decide. Throws when its record cannot be used. */
+export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Unit> {
+  const { host, clock, log, publisher, instruments } = parts;
+  const onError = (error: Error) => log.warn("went wrong beside a decision", { resource: spec.name, error });
+  const folders = foldersOf(parts.dataDir, spec.name);
+  const record = openRecordFile(folders.record, onError);
+  const kept = record.read();
+  const traced = traceTakeovers(instruments, () => performance.now());
+  const answers = createAnswers();
+  const progressed = new Set<() => void>();
+  // The loop and what it drives know each other: each part reaches the loop through these two once it is there.
+  const state = () => loop.state();
+  const post = (event: Event) => loop.post(event);
+  const mirrors = openMirrors({
+    ...parts,
+    spec: () => state().spec,
+    folders,
+    post,
+    onError,
+    onProgress: () => {
+      for (const listener of [...progressed]) listener();
+    },
+  });
+  const instances = openInstances({ spec: () => state().spec, driver: parts.driver, folders, post });
+  const gates = openGates((instance) => mayWrite(state(), instance, clock.bootMs()));
+  const perform = createPerformer({
+    ...parts,
+    resource: spec.name,
+    state,
+    post,
+    mirrors,
+    instances,
+    gates,
+    folders,
+    record,
+    onError,
+    answer: answers.give,
+    publish: (effect) => publisher.perform(spec.name, effect, traced.context()),
+  });
+  const loop: Loop = createLoop({
+    initial: newResource(spec, host),
+    clock,
+    perform,
+    observe: (before, after) => {
+      traced.observe(before, after);
+      if (phasesOf(before) !== phasesOf(after)) publishStates();
+    },
+  });
+
+  function publishStates(): void {
+    const seen = { ...(mirrors.progress() ?? { sealed: state().sealed, shadows: [] }) };
+    const stateBytes = mirrors.primary()?.stateBytes() ?? 0;
+    publisher.states(spec.name, (about) => statesOf(state(), { ...seen, stateBytes }, about));
+  }
+
+  const running = await instances.list();
+  loop.post({ kind: "adopted", kept, running });
+  return {
+    state,
+    post,
+    ask: (request, signal) => answers.ask((id) => post({ kind: "asked", id, request }), signal),
+    barrier: (request) =>
+      barrier(
+        {
+          state,
+          primary: mirrors.primary,
+          onChange: (listener) => {
+            const stop = loop.onChange(listener);
+            progressed.add(listener);
+            return () => {
+              stop();
+              progressed.delete(listener);
+            };
+          },
+        },
+        request,
+      ),
+    publishStates,
+    close: async () => {
+      loop.close();
+      instances.close();
+      gates.closeAll();
+      await mirrors.closeAll();
+      await record.flushed();
+    },
+  };
+}
+
+/** Questions that wait for the core's answer, by number. */
+function createAnswers() {
+  const waiting = new Map<number, (answer: Answer) => void>();
+  let asked = 0;
+  return {
+    ask: (send: (id: number) => void, signal: AbortSignal): Promise<Answer> =>
+      new Promise((resolve) => {
+        asked += 1;
+        const id = asked;
+        waiting.set(id, resolve);
+        signal.addEventListener("abort", () => waiting.delete(id), { once: true });
+        send(id);
+      }),
+    give: (id: number, answer: Answer): void => {
+      waiting.get(id)?.(answer);
+      waiting.delete(id);
+    },
+  };
+}

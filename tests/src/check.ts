@@ -1,11 +1,12 @@
 /**
- * What neither the compiler nor Biome checks: imports point one way, declared dependencies are those used, and generated
+ * What neither the compiler nor Biome checks: imports point one way, declared dependencies are those used and locked, and generated
  * code is what the generator writes now. `npm run check`; ends with "N passed, N failed".
  */
 
 import { checkDependencies } from "./dependencies.ts";
 import { checkGenerated } from "./generated.ts";
 import { checkImports } from "./import-direction.ts";
+import { checkLockfile } from "./lockfile.ts";
 import { readSources } from "./sources.ts";
 
 type Check = { readonly name: string; readonly run: () => readonly string[] };
@@ -14,6 +15,7 @@ const sources = readSources();
 const CHECKS: readonly Check[] = [
   { name: "imports point one way", run: () => checkImports(sources) },
   { name: "dependencies are declared where they are used", run: () => checkDependencies(sources) },
+  { name: "package-lock.json is whole", run: checkLockfile },
   { name: "generated code is up to date", run: checkGenerated },
 ];
 

@@ -9,7 +9,7 @@ import type { Position } from "@understudy/model/position";
 import { GrpcError } from "@understudy/service/grpc";
 import type { Member } from "@understudy/state/store";
 import { awaited } from "./membership.ts";
-import { type ResourceState, reigning } from "./resource-state.ts";
+import { type ResourceState, reached, reigning } from "./resource-state.ts";
 
 /** However patient the caller is. */
 const BARRIER_MAX_MS = 10_000;
@@ -70,14 +70,14 @@ function satisfied(
     : undefined;
 }
 
-function has(primary: MirrorPrimary, member: Member, { version }: Position): boolean {
+function has(primary: MirrorPrimary, member: Member, position: Position): boolean {
   return primary
     .shadows()
     .some(
       (each) =>
         each.instance === member.instance &&
         each.incarnation === member.incarnation &&
-        each.durable.version >= version,
+        reached(each.durable, position),
     );
 }
 

@@ -13,8 +13,10 @@ import {
   type At,
   isMember,
   type Joining,
+  type Mark,
   memberOf,
   type ResourceState,
+  reached,
   reigning,
   type Tracked,
 } from "./resource-state.ts";
@@ -49,7 +51,7 @@ export function progressed(
     );
     return progress && tracked.role === "shadow" ? heard(tracked, progress, { sealed, at }) : tracked;
   });
-  const joining = state.joining.map((each) => ({ ...each, floor: each.floor ?? sealed.version }));
+  const joining = state.joining.map((each) => ({ ...each, floor: each.floor ?? markOf(sealed) }));
   return { ...state, sealed, instances, joining };
 }
 
@@ -68,9 +70,13 @@ function owes(
   progress: ShadowProgress,
   { sealed, at }: { sealed: Position; at: At },
 ): Tracked["owed"] {
-  const has = progress.durable.version;
-  if (tracked.owed && has < tracked.owed.version) return tracked.owed;
-  return has < sealed.version ? { version: sealed.version, sinceBootMs: at.bootMs } : undefined;
+  const { durable } = progress;
+  if (tracked.owed && !reached(durable, tracked.owed)) return tracked.owed;
+  return reached(durable, sealed) ? undefined : { ...markOf(sealed), sinceBootMs: at.bootMs };
+}
+
+function markOf({ epoch, version }: Position): Mark {
+  return { epoch, version };
 }
 
 /** After a standstill of our own the clocks of all shadows start again. */
@@ -150,8 +156,8 @@ function joiners(state: ResourceState, members: readonly Member[], at: At): Join
 
 function isIn(state: ResourceState, joining: Joining): boolean {
   const tracked = state.instances.find((each) => isMember([joining], each));
-  const has = tracked?.progress?.durable.version;
-  return joining.floor !== undefined && has !== undefined && has >= joining.floor;
+  const here = tracked?.progress?.durable;
+  return joining.floor !== undefined && here !== undefined && reached(here, joining.floor);
 }
 
 export function inSyncSaved(

@@ -14,12 +14,13 @@ import type {
 } from "@understudy/mirror/engine";
 import type { Clock } from "@understudy/model/clock";
 import type { ResourceSpec } from "@understudy/model/policy";
-import { comparePositions, type Epoch, type Position } from "@understudy/model/position";
+import type { Epoch, Position } from "@understudy/model/position";
 import { pause } from "@understudy/service/run";
 import type { TlsMaterial } from "@understudy/service/tls";
 import type { Member } from "@understudy/state/store";
 import type { Event } from "./events.ts";
 import type { Folders } from "./folders.ts";
+import { reached } from "./resource-state.ts";
 
 const REOPEN_MS = 200;
 
@@ -139,7 +140,7 @@ export function openMirrors(parts: {
         ends.delete(member.instance);
         await own?.end.close();
         for (const { end } of ends.values()) end.raiseEpoch(epoch).catch(onError);
-        return [released, own?.end.position(), known].filter((each) => each !== undefined).reduce(later);
+        return released ?? own?.end.position() ?? known;
       });
     },
 
@@ -165,7 +166,9 @@ export function openMirrors(parts: {
       const within = AbortSignal.timeout(withinMs);
       const { end } = current;
       const sealed = await beforeAbort(end.seal(), within);
-      return sealed !== undefined && end.waitDurable(sealed.version, instances, within);
+      if (!sealed || !(await end.waitDurable(sealed.version, instances, within))) return false;
+      const there = end.shadows().filter(({ durable }) => reached(durable, sealed));
+      return instances.every((name) => there.some(({ instance }) => instance === name));
     },
 
     close: (instance) => inTurn(instance, () => closeEnds(instance)),
@@ -178,10 +181,6 @@ export function openMirrors(parts: {
       await Promise.all(instances.map((instance) => inTurn(instance, () => closeEnds(instance))));
     },
   };
-}
-
-function later(a: Position, b: Position): Position {
-  return comparePositions(a, b) >= 0 ? a : b;
 }
 
 /** The value, or undefined when the signal aborts first. */

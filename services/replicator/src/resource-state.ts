@@ -12,6 +12,14 @@ import type { Authority, Member } from "@understudy/state/store";
 /** The clocks at an event: wall time for people, boot time for everything that is compared. */
 export type At = { readonly nowMs: number; readonly bootMs: number };
 
+/** A version of one epoch: the same number under another epoch is other state. */
+export type Mark = { readonly epoch: Epoch; readonly version: Version };
+
+/** Whether somebody who stands at `here` has everything up to `mark`. */
+export function reached(here: Mark, mark: Mark): boolean {
+  return here.epoch > mark.epoch || (here.epoch === mark.epoch && here.version >= mark.version);
+}
+
 /** Where an instance is in its life. */
 export type Stage =
   /** A shadow's first copy, or its catching up after it was made again. */
@@ -46,7 +54,7 @@ export type Tracked = {
   readonly verdict: VerdictState | undefined;
   readonly progress: ShadowProgress | undefined;
   /** A sealed version it does not have on disk yet, and since when. */
-  readonly owed: { readonly version: Version; readonly sinceBootMs: number } | undefined;
+  readonly owed: (Mark & { readonly sinceBootMs: number }) | undefined;
   /** Since when its end has not been live; undefined while it is. */
   readonly deafSinceBootMs: number | undefined;
 };
@@ -95,7 +103,7 @@ export type Wish = {
 };
 
 /** A shadow on its way into the in-sync set. Barriers wait for it already; it is admitted once it has `floor` on disk. */
-export type Joining = Member & { readonly floor: Version | undefined };
+export type Joining = Member & { readonly floor: Mark | undefined };
 
 export type ResourceState = {
   readonly resource: string;
@@ -124,7 +132,7 @@ export type ResourceState = {
   readonly inSyncChange: readonly Member[] | undefined;
   /** The last change may still arrive late: the next one is sent even when nothing differs, to raise the revision. */
   readonly inSyncUncertain: boolean;
-  readonly saved: { readonly version: Version; readonly epoch: Epoch; readonly atBootMs: number };
+  readonly saved: Mark & { readonly atBootMs: number };
   readonly saving: boolean;
   readonly tickedBootMs: number;
   /** Incarnations made so far. */

@@ -3,7 +3,7 @@
 import type { Position } from "@understudy/model/position";
 import type { Outcome } from "@understudy/state/store";
 import { type Step, step } from "./events.ts";
-import { type At, memberOf, type ResourceState, reigning } from "./resource-state.ts";
+import { type At, memberOf, type ResourceState, reached, reigning } from "./resource-state.ts";
 import { seen } from "./store-view.ts";
 
 const SAVE_EVERY_MS = 250;
@@ -13,8 +13,7 @@ export function savePositions(state: ResourceState, at: At): Step {
   const due = !state.saving && at.bootMs >= saved.atBootMs + SAVE_EVERY_MS;
   if (!due || state.store.phase !== "reachable" || !reigning(state) || state.takeover.step !== "idle")
     return step(state);
-  const newer =
-    sealed.epoch === authority?.epoch && (sealed.version > saved.version || sealed.epoch > saved.epoch);
+  const newer = sealed.epoch === authority?.epoch && !reached(saved, sealed);
   if (!newer) return step(state);
   const shadows = state.instances.flatMap((tracked) => {
     const { progress } = tracked;

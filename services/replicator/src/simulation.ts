@@ -15,7 +15,7 @@ import { decide } from "./decide.ts";
 import type { Effect, Event } from "./events.ts";
 import { awaited } from "./membership.ts";
 import type { Kept } from "./record.ts";
-import { find, newResource, type ResourceState } from "./resource-state.ts";
+import { find, newResource, type ResourceState, reached } from "./resource-state.ts";
 
 const TICK_MS = 50;
 const STEP_MS = 5;
@@ -52,7 +52,7 @@ const SEED_MS = 100;
 const READY_MS = 500;
 
 type Process = { running: RunningInstance; alive: boolean; order: RoleOrder; fenceable: boolean };
-type Shadow = { member: Member; durable: Version; openedMs: number; lagging: boolean };
+type Shadow = { member: Member; durable: Position; openedMs: number; lagging: boolean };
 type Due = { readonly atMs: number; readonly order: number; readonly run: () => Event | undefined };
 
 export type World = ReturnType<typeof createWorld>;
@@ -67,8 +67,8 @@ export function createWorld(spec: ResourceSpec, log: (line: string) => void = ()
   let storeAway = false;
   let sealed: Position = POSITION_ZERO;
   let primaryEnd: Member | undefined;
-  /** Per folder: the newest version on its disk. */
-  const disks = new Map<string, Version>();
+  /** Per folder: the newest position on its disk. */
+  const disks = new Map<string, Position>();
   const ends = new Map<string, Shadow>();
   const processes = new Map<string, Process>();
   const answers = new Map<number, string>();
@@ -159,7 +159,7 @@ export function createWorld(spec: ResourceSpec, log: (line: string) => void = ()
       case "open-shadow":
         ends.set(effect.member.instance, {
           member: effect.member,
-          durable: disks.get(effect.member.instance) ?? 0,
+          durable: disks.get(effect.member.instance) ?? POSITION_ZERO,
           openedMs: bootMs,
           lagging: false,
         });
@@ -232,7 +232,7 @@ export function createWorld(spec: ResourceSpec, log: (line: string) => void = ()
     const reached = instances.filter((name) => {
       const end = ends.get(name);
       if (!end || end.lagging || !primaryEnd) return false;
-      end.durable = sealed.version;
+      end.durable = sealed;
       disks.set(name, end.durable);
       return true;
     });
@@ -241,7 +241,7 @@ export function createWorld(spec: ResourceSpec, log: (line: string) => void = ()
   }
 
   function promote({ member, epoch, order }: Extract<Effect, { kind: "promote" }>): Event {
-    const version = disks.get(member.instance) ?? 0;
+    const { version } = disks.get(member.instance) ?? POSITION_ZERO;
     assert.ok(version >= acknowledged, `an acknowledged write is lost: ${version} < ${acknowledged}`);
     ends.delete(member.instance);
     primaryEnd = undefined;
@@ -283,7 +283,6 @@ export function createWorld(spec: ResourceSpec, log: (line: string) => void = ()
 
   function progress(): ShadowProgress[] {
     return [...ends.values()].map(({ member, durable, openedMs }) => {
-      const position = { ...sealed, version: durable };
       const live = primaryEnd !== undefined && bootMs - openedMs >= SEED_MS;
       const counts = {
         lagMs: 0,
@@ -294,7 +293,7 @@ export function createWorld(spec: ResourceSpec, log: (line: string) => void = ()
         seedDoneBytes: 0,
         seedTotalBytes: 0,
       };
-      return { ...member, phase: live ? "live" : "seeding", durable: position, visible: position, ...counts };
+      return { ...member, phase: live ? "live" : "seeding", durable, visible: durable, ...counts };
     });
   }
 
@@ -329,7 +328,7 @@ export function createWorld(spec: ResourceSpec, log: (line: string) => void = ()
   function pulse(): void {
     for (const end of ends.values()) {
       if (end.lagging || !primaryEnd || bootMs - end.openedMs < SEED_MS) continue;
-      end.durable = sealed.version;
+      end.durable = sealed;
       disks.set(end.member.instance, end.durable);
     }
     if (up && primaryEnd) post({ kind: "progress", sealed, shadows: progress() });
@@ -360,7 +359,7 @@ export function createWorld(spec: ResourceSpec, log: (line: string) => void = ()
     write(): void {
       if (!primaryEnd) return;
       sealed = { ...sealed, version: sealed.version + 1 };
-      disks.set(primaryEnd.instance, sealed.version);
+      disks.set(primaryEnd.instance, sealed);
     },
     /** A Barrier, asked now: true when it may answer. */
     barrier(): boolean {
@@ -368,7 +367,7 @@ export function createWorld(spec: ResourceSpec, log: (line: string) => void = ()
       const members = awaited(state);
       const has = (member: Member) =>
         ends.get(member.instance)?.member.incarnation === member.incarnation &&
-        ends.get(member.instance)!.durable >= sealed.version;
+        reached(ends.get(member.instance)!.durable, sealed);
       if ((state.authority?.inSync.length ?? 0) === 0 || !members.every(has)) return false;
       acknowledged = Math.max(acknowledged, sealed.version);
       return true;

@@ -10,7 +10,8 @@ import { TestkitError } from "./error.ts";
 import type { Run } from "./run.ts";
 import { waitFor } from "./wait.ts";
 
-const READY_WITHIN_MS = 15_000;
+/** Five services that start at once on two busy cores need several seconds each. */
+const READY_WITHIN_MS = 30_000;
 const STOP_WITHIN_MS = 8000;
 const LOG_LINES = 5;
 

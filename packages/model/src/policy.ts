@@ -2,7 +2,7 @@
 
 export type Mode = "observe" | "advise" | "act";
 
-/** How a consistent view of the state is captured; see docs/state.md. */
+/** How a consistent view of the state is captured; see docs/mirror.md. */
 export type Consistency = "sqlite" | "none";
 
 export type ResourceSpec = {

@@ -1,0 +1,68 @@
+/** Feeds the core with what the bus says, one event at a time, and performs what it asks for. */
+
+import type { Bus } from "@understudy/bus/bus";
+import { followMessages, reject } from "@understudy/bus/messages";
+import { TOPICS } from "@understudy/bus/topics";
+import type { Clock } from "@understudy/model/clock";
+import { followConfiguration } from "@understudy/service/configuration";
+import type { Actor } from "@understudy/service/run";
+import { rolesFromWire } from "@understudy/wire/roles";
+import { decide, type Event, INITIAL } from "./decide.ts";
+import { type Cause, type Performer, SERVICE } from "./perform.ts";
+
+export type Loop = {
+  readonly actors: readonly Actor[];
+  /** Why nothing can be predicted yet, or nothing. */
+  missing(): string | undefined;
+};
+
+export function createLoop({ bus, clock, perform }: { bus: Bus; clock: Clock; perform: Performer }): Loop {
+  let state = INITIAL;
+  const take = (event: Event, cause?: Cause): void => {
+    const { next, effects } = decide(state, event, clock.nowMs());
+    state = next;
+    if (cause) for (const effect of effects) perform(effect, cause);
+  };
+  return {
+    actors: [
+      { name: "configuration", run: (signal) => followConfigurations(bus, signal, take) },
+      { name: "roles", run: (signal) => followRoles(bus, signal, take) },
+      { name: "metrics", run: (signal) => followMetrics(bus, signal, take) },
+    ],
+    missing: () => (bus.connected() ? undefined : "the bus is away"),
+  };
+}
+
+type Take = (event: Event, cause?: Cause) => void;
+
+async function followConfigurations(bus: Bus, signal: AbortSignal, take: Take): Promise<void> {
+  for await (const configuration of followConfiguration(bus, signal, SERVICE)) {
+    take({ kind: "configured", configuration });
+  }
+}
+
+async function followRoles(bus: Bus, signal: AbortSignal, take: Take): Promise<void> {
+  for await (const { subject, message } of followMessages(bus, TOPICS.roles, {
+    from: "last",
+    signal,
+    service: SERVICE,
+  })) {
+    try {
+      take({ kind: "roles", roles: rolesFromWire(message) });
+    } catch (error) {
+      // A role or phase of a newer version: the last membership we understood goes on.
+      await reject(bus, SERVICE, { raw: { subject }, reason: (error as Error).message });
+    }
+  }
+}
+
+/** From now on: samples of the past are of no use to what is asked now. */
+async function followMetrics(bus: Bus, signal: AbortSignal, take: Take): Promise<void> {
+  for await (const { subject, message, trace } of followMessages(bus, TOPICS.metrics, {
+    from: "new",
+    signal,
+    service: SERVICE,
+  })) {
+    take({ kind: "metrics", message }, { subject, trace });
+  }
+}

@@ -1,0 +1,10 @@
+/** The part of ml-regression 6 that we use; it brings no types of its own. */
+declare module "ml-regression" {
+  /** Median of the slopes between all pairs of points (Theil, 1950; Sen, 1968). */
+  export class TheilSenRegression {
+    constructor(x: readonly number[], y: readonly number[]);
+    readonly slope: number;
+    readonly intercept: number;
+    score(x: readonly number[], y: readonly number[]): { r2: number };
+  }
+}

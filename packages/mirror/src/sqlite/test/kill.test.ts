@@ -9,7 +9,7 @@ import type { PageChanges } from "../pages.ts";
 import { Image, toHex } from "./image.ts";
 import { setStage } from "./stage.ts";
 
-const KILLS = Number(process.env.UNDERSTUDY_TEST_KILLS ?? 16);
+const KILLS = Number(process.env.UNDERSTUDY_TEST_KILLS ?? 24);
 /** About as long as an apply takes, so that most kills hit one. */
 const KILL_WITHIN_MS = 4;
 
@@ -41,6 +41,7 @@ it(`a replica killed ${KILLS} times is at one version or the next, and goes on`,
 
   let halfway = 0;
   for (let kill = 0; kill < KILLS; kill += 1) {
+    const successor = stage.start("applier");
     const { changes, before, content } = await next(random.pick([1, 3, 50]));
     const applied = applier.ask("apply", { changes }).then(
       () => true,
@@ -50,7 +51,7 @@ it(`a replica killed ${KILLS} times is at one version or the next, and goes on`,
     await applier.kill();
     const finished = await applied;
     if (!finished) halfway += 1;
-    applier = stage.start("applier");
+    applier = successor;
     await applier.ask("open", { path: shadow });
     const found = toHex(await applier.ask("hashes"));
     const isBefore = JSON.stringify(found) === JSON.stringify(before);

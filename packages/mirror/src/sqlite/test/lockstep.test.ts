@@ -11,7 +11,7 @@ import { openReplica } from "../replicate.ts";
 import { Image, toHex } from "./image.ts";
 import { setStage } from "./stage.ts";
 
-const STEPS = 40;
+const STEPS = 30;
 const SEEDS = Number(process.env.UNDERSTUDY_TEST_SEEDS ?? 2);
 
 /** What an application and its operators do to a database while it is followed. */

@@ -1,0 +1,45 @@
+/** Counters of the pools whose load balancer answers on this host. */
+
+import type { PoolSpec } from "@understudy/model/policy";
+import type { PoolCounters, TrafficDriver } from "@understudy/traffic/driver";
+import { openHaproxyDriver } from "@understudy/traffic/haproxy";
+import type { PoolReading } from "./reading.ts";
+
+export type OpenTraffic = (pool: PoolSpec) => TrafficDriver | undefined;
+
+/** A balancer in memory lives in another process: there is nothing to read. */
+export function openTraffic(pool: PoolSpec): TrafficDriver | undefined {
+  switch (pool.driver) {
+    case "haproxy":
+      return openHaproxyDriver(pool);
+    case "memory":
+      return undefined;
+  }
+}
+
+export class PoolReader {
+  readonly #driver: TrafficDriver;
+  readonly #resource: string;
+  /** Until it has answered once, its balancer may be another host's. */
+  #isOurs = false;
+
+  constructor(resource: string, driver: TrafficDriver) {
+    this.#resource = resource;
+    this.#driver = driver;
+  }
+
+  async read(): Promise<PoolReading> {
+    const counters: PoolCounters = await this.#driver.counters();
+    this.#isOurs = true;
+    return { resource: this.#resource, atMs: performance.now(), counters };
+  }
+
+  /** In place of a reading that did not come: rows of NaN, or nothing at all when the balancer is not here. */
+  missing(atMs: number): PoolReading | undefined {
+    return this.#isOurs ? { resource: this.#resource, atMs, counters: undefined } : undefined;
+  }
+
+  close(): Promise<void> {
+    return this.#driver.close();
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * Readings of one tick and the counters of the ticks before -> one columnar batch. Pure: times come with the readings.
+ * What could not be measured is NaN, never zero.
+ */
+
+import { METRIC_NAMES, type MetricName } from "@understudy/model/metric-names";
+import type { PoolCounters, TargetCounters } from "@understudy/traffic/driver";
+import { RateReader, type Rates } from "./rates.ts";
+import type { ApplicationReading, HostReading, InstanceReading, PoolReading, Readings } from "./reading.ts";
+
+/**
+ * The kernel counts processor time in ticks of 10 ms: over 100 ms that would be steps of a tenth of a core. Over a second
+ * it is steps of a hundredth.
+ */
+const CPU_WINDOW_MS = 1000;
+
+export type Row = { readonly resource: string; readonly instance: string };
+export type Column = { readonly name: MetricName; readonly values: number[] };
+export type Batch = { readonly rows: readonly Row[]; readonly columns: readonly Column[] };
+
+type Values = Partial<Record<MetricName, number>>;
+
+export function newRates(): Rates {
+  return new Map();
+}
+
+/** One row for each instance of this host, each target of a pool read here, and each resource whose pool is read here. */
+export function makeBatch(before: Rates, readings: Readings): { batch: Batch; next: Rates } {
+  const rates = new RateReader(before);
+  const rows = new Map<string, Row & { values: Values }>();
+  const add = ({ resource, instance }: Row, values: Values): void => {
+    const key = `${resource}.${instance}`;
+    rows.set(key, { resource, instance, values: { ...rows.get(key)?.values, ...values } });
+  };
+  for (const reading of readings.instances) add(reading, instanceValues(rates, reading));
+  for (const pool of readings.pools) {
+    add({ resource: pool.resource, instance: "" }, poolValues(rates, pool));
+    for (const target of pool.counters?.targets ?? []) {
+      const about = { resource: pool.resource, instance: target.instance };
+      add(about, targetValues(rates, pool, target));
+    }
+  }
+  for (const reading of readings.instances)
+    shareNetwork(rows.get(`${reading.resource}.${reading.instance}`)?.values, reading);
+  const list = [...rows.values()];
+  const columns = METRIC_NAMES.map((name) => ({
+    name,
+    values: list.map(({ values }) => values[name] ?? Number.NaN),
+  }));
+  return {
+    batch: { rows: list.map(({ resource, instance }) => ({ resource, instance })), columns },
+    next: rates.next(),
+  };
+}
+
+function instanceValues(rates: RateReader, reading: InstanceReading): Values {
+  const key = `${reading.resource}.${reading.instance}.${reading.incarnation}`;
+  // Late is not ended: the counter goes on when the next page comes.
+  if (!reading.application) rates.keep(`${key}.served`);
+  return {
+    ...(reading.host ? hostValues(rates, key, reading.host) : {}),
+    ...(reading.application ? applicationValues(rates, key, reading.application) : {}),
+  };
+}
+
+function hostValues(
+  rates: RateReader,
+  key: string,
+  { atMs, cpuSeconds, memoryBytes, network }: HostReading,
+): Values {
+  return {
+    cpuCores: rates.perSecond(`${key}.cpu`, { value: cpuSeconds, atMs }, CPU_WINDOW_MS),
+    memoryBytes,
+    ...(network
+      ? {
+          networkReceiveBytesPerSecond: rates.perSecond(`${key}.receive`, {
+            value: network.receiveBytes,
+            atMs,
+          }),
+          networkTransmitBytesPerSecond: rates.perSecond(`${key}.transmit`, {
+            value: network.transmitBytes,
+            atMs,
+          }),
+        }
+      : {}),
+  };
+}
+
+function applicationValues(rates: RateReader, key: string, { atMs, values }: ApplicationReading): Values {
+  const { servedPerSecond, ...gauges } = values;
+  if (servedPerSecond === undefined) return gauges;
+  return { ...gauges, servedPerSecond: rates.perSecond(`${key}.served`, { value: servedPerSecond, atMs }) };
+}
+
+/**
+ * A process among others on a host has no network counters of its own: then what the balancer passes on to it and from it
+ * stands for them, replication not included.
+ */
+function shareNetwork(values: Values | undefined, { host }: InstanceReading): void {
+  if (!values || host?.network) return;
+  const { requestBytesPerSecond, responseBytesPerSecond } = values;
+  if (requestBytesPerSecond !== undefined) values.networkReceiveBytesPerSecond = requestBytesPerSecond;
+  if (responseBytesPerSecond !== undefined) values.networkTransmitBytesPerSecond = responseBytesPerSecond;
+}
+
+/** Offered demand: arrivals, whoever served them. */
+function poolValues(rates: RateReader, { resource, atMs, counters }: PoolReading): Values {
+  const prefix = `${resource}/`;
+  if (!counters) {
+    rates.keep(prefix);
+    return {};
+  }
+  const rate = (name: string, value: number): number => rates.perSecond(`${prefix}${name}`, { value, atMs });
+  return {
+    readsPerSecond: rate("reads", counters.readsOffered),
+    writesPerSecond: rate("writes", counters.writesOffered),
+    errorsPerSecond: rate("errors", counters.errors),
+    requestBytesPerSecond: rate("in", counters.bytesIn),
+    responseBytesPerSecond: rate("out", counters.bytesOut),
+    inFlight: sumInFlight(counters),
+    balancerQueue: counters.queued,
+  };
+}
+
+function targetValues(rates: RateReader, { resource, atMs }: PoolReading, target: TargetCounters): Values {
+  const prefix = `${resource}/${target.instance}/`;
+  const rate = (name: string, value: number): number => rates.perSecond(`${prefix}${name}`, { value, atMs });
+  return {
+    readsPerSecond: rate("reads", target.reads),
+    writesPerSecond: rate("writes", target.writes),
+    errorsPerSecond: rate("errors", target.errors),
+    requestBytesPerSecond: rate("in", target.bytesIn),
+    responseBytesPerSecond: rate("out", target.bytesOut),
+    inFlight: target.inFlight,
+  };
+}
+
+function sumInFlight({ targets }: PoolCounters): number {
+  return targets.reduce((sum, { inFlight }) => sum + inFlight, 0);
+}

@@ -10,6 +10,7 @@ import { mergeHlc, tickHlc } from "@understudy/model/hlc";
 import type { Position } from "@understudy/model/position";
 import { type Bookmark, type BookmarkFile, openBookmark } from "./bookmark.ts";
 import type { Capture } from "./capture.ts";
+import type { Sealed } from "./catch-up.ts";
 import { captureDatabases } from "./databases.ts";
 import { baseOf, sealDelta } from "./delta.ts";
 import type { MirrorPrimary, OpenPrimary } from "./engine.ts";
@@ -63,10 +64,10 @@ export const openPrimary: OpenPrimary = async (options) => {
     return next;
   }
 
-  async function sealNow(): Promise<Position> {
+  async function sealNow(): Promise<Sealed> {
     if (closed) throw new MirrorError("closed", `${state.resource}: this primary end is closed`);
     const taken = await capture.take();
-    if (taken.count === 0) return position;
+    if (taken.count === 0) return { position, changes: [] };
     const base = baseOf(position);
     position = advance();
     const delta = taken.changes && sealDelta({ base, position, changes: taken.changes });
@@ -75,10 +76,10 @@ export const openPrimary: OpenPrimary = async (options) => {
     seals.add(position.version, { atMs: clock.bootMs(), bytes: delta?.bytes ?? taken.bytes });
     for (const feed of feeds.values()) feed.wake();
     changed();
-    return position;
+    return { position, changes: taken.changes ?? [] };
   }
 
-  const gate = turnstile(sealNow);
+  const gate = turnstile(async () => (await sealNow()).position);
   if (start.epoch !== epoch || rootOf(capture.manifest) !== start.root) {
     // The first version of an epoch says so even when nothing changed.
     position = advance();
@@ -111,7 +112,7 @@ export const openPrimary: OpenPrimary = async (options) => {
     seals,
     position: () => position,
     seal: gate.shared,
-    exclusive: <R>(work: (sealInside: () => Promise<Position>) => Promise<R>) =>
+    exclusive: <R>(work: (sealInside: () => Promise<Sealed>) => Promise<R>) =>
       gate.exclusive(() => work(sealNow)),
     bootMs: clock.bootMs,
     transport: tlsTransport({ tls, ...(allows && { allows }) }),

@@ -4,26 +4,24 @@
  * step. What could not be made durable is undone, as if it had never come.
  */
 
-import { setTimeout as sleep } from "node:timers/promises";
 import { POSITION_ZERO, type Position } from "@understudy/model/position";
+import { openApplier } from "./applier.ts";
 import type { Change } from "./change.ts";
+import { baseOf, sameBase } from "./delta.ts";
 import { diskError, MirrorError } from "./error.ts";
 import { FRAME_BYTES_AIM, type Frame } from "./frames.ts";
 import { abandonIntake, beginIntake, type Intake, type IntakeRules } from "./intake.ts";
-import type { Slot } from "./journal.ts";
-import { type Manifest, rollBack, rootOf, type UndoLog } from "./manifest.ts";
-import { foldChanges, type Staged } from "./plan.ts";
+import { type Manifest, rootOf } from "./manifest.ts";
+import type { Staged } from "./plan.ts";
 import { type Recovered, readBlocksAt, stagedOf } from "./recover.ts";
 import type { Target } from "./target.ts";
 
 /** A journal longer than this starts again before the next delta. */
 const JOURNAL_BYTES_MAX = 64 * 1024 * 1024;
-const APPLY_RETRY_MS = 500;
 
 type Incoming = {
   readonly intake: Intake;
-  readonly undo: UndoLog;
-  /** Changes of which the journal has not been told. */
+  /** Frames that the journal has not been told of. */
   waiting: { readonly payload: Uint8Array; readonly change: Change | undefined }[];
   waitingBytes: number;
   /** Resolves when everything handed to the journal is written. */
@@ -36,21 +34,19 @@ type Accepted = Incoming & { readonly position: Position };
 export interface ShadowStore {
   durable(): Position;
   visible(): Position;
+  /** The last accepted delta, durable or on its way. */
+  tail(): Position;
+  /** What the accepted deltas add up to. */
+  manifest(): Manifest;
   begin(frame: Extract<Frame, { type: "begin" }>, payload: Uint8Array): Promise<void>;
   change(frame: Extract<Frame, { type: "change" }>, payload: Uint8Array): Promise<void>;
   end(frame: Extract<Frame, { type: "end" }>, payload: Uint8Array): void;
   /** Forgets a delta that has not ended. */
   abandon(): void;
-  /** The last accepted delta, durable or on its way. */
-  tail(): Position;
-  /** Resolves when all that was accepted is durable and visible, or has failed. */
-  idle(): Promise<void>;
-  /** Resolves when all that was accepted is durable, or undone. */
-  idleCommit(): Promise<void>;
-  /** Also empties the journal: everything is in the state and on disk. */
+  /** Resolves when all that was accepted is durable or undone, and a state that had to be looked at anew has been. */
+  ready(): Promise<void>;
+  /** Resolves when all that was accepted is in the state and on disk, and the journal is empty. */
   settle(): Promise<void>;
-  /** What the accepted deltas add up to. */
-  manifest(): Manifest;
   /** After a delta that did not add up: stands at no version any more, with a manifest of what is really there. */
   disown(): Promise<void>;
   close(): Promise<void>;
@@ -72,20 +68,32 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
   const { recovered, target, rules, nowMs, what, onProgress, onLost, onError } = options;
   const { journal, bookmark } = recovered;
   let manifest = recovered.manifest;
-  const stop = new AbortController();
   let tail = recovered.position;
   let durable = recovered.position;
   let visible = recovered.position;
   let incoming: Incoming | undefined;
   let accepted: Accepted[] = [];
-  let unapplied: Accepted[] = [];
   let committing: Promise<void> | undefined;
-  let applying: Promise<void> | undefined;
+  let disowning: Promise<void> | undefined;
+
+  const applier = openApplier({
+    apply: (plan) => target.apply(plan, (slot) => readBlocksAt(journal, slot)),
+    what,
+    onVisible(position) {
+      visible = position;
+      onProgress();
+    },
+    onBroken(error) {
+      onLost(error);
+      disowning ??= disown().catch(onError);
+    },
+    onError,
+  });
 
   function write(delta: Incoming): void {
     const batch = delta.waiting;
     [delta.waiting, delta.waitingBytes] = [[], 0];
-    const appended = journal.append(batch.map((each) => each.payload)).then((slots: Slot[]) => {
+    const appended = journal.append(batch.map((each) => each.payload)).then((slots) => {
       batch.forEach(({ change }, at) => {
         if (change) delta.staged.push(stagedOf(change, slots[at]!));
       });
@@ -95,10 +103,15 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
     delta.written.catch(() => undefined);
   }
 
-  function undoAll(): void {
+  function abandon(): void {
     if (incoming) abandonIntake(incoming.intake);
-    for (const delta of accepted.reverse()) rollBack(delta.undo);
-    [incoming, accepted, tail] = [undefined, [], durable];
+    incoming = undefined;
+  }
+
+  function undoAccepted(): void {
+    abandon();
+    for (const { intake } of accepted.reverse()) abandonIntake(intake);
+    [accepted, tail] = [[], durable];
   }
 
   async function commit(): Promise<void> {
@@ -108,52 +121,48 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
         await Promise.all(batch.map((delta) => delta.written));
         await journal.sync();
       } catch (error) {
-        undoAll();
-        committing = undefined;
+        undoAccepted();
         onLost(diskError(`journal of ${what}`, error));
-        return;
+        break;
       }
       accepted = accepted.slice(batch.length);
       durable = batch.at(-1)!.position;
-      unapplied.push(...batch);
       onProgress();
-      if (!stop.signal.aborted) applying ??= apply();
+      applier.add(batch.map(({ position, staged }) => ({ position, staged })));
     }
     // Here, and not when the promise settles: whatever is accepted from now on must start a new line.
     committing = undefined;
   }
 
-  async function apply(): Promise<void> {
-    let reported = false;
-    while (unapplied.length > 0 && !stop.signal.aborted) {
-      const batch = unapplied;
-      try {
-        const plan = foldChanges(batch.flatMap((delta) => delta.staged));
-        await target.apply(plan, (slot) => readBlocksAt(journal, slot));
-      } catch (error) {
-        if (!reported) onError(diskError(`applying to ${what}`, error));
-        reported = true;
-        await sleep(APPLY_RETRY_MS, undefined, { signal: stop.signal }).catch(() => undefined);
-        continue;
-      }
-      unapplied = unapplied.slice(batch.length);
-      visible = batch.at(-1)!.position;
-      onProgress();
-    }
-    applying = undefined;
+  async function committed(): Promise<void> {
+    while (committing !== undefined) await committing;
   }
 
-  async function idle(): Promise<void> {
-    while (committing || applying) await Promise.all([committing, applying]);
-  }
-
-  /** Puts everything where it belongs, so that the journal is not needed any more. */
   async function settle(): Promise<void> {
-    await idle();
+    await committed();
+    await applier.idle();
+    if (applier.waiting > 0) throw new MirrorError("io", `${what} could not apply what it has journalled`);
+    await mark(visible);
+  }
+
+  /** Only when the journal is not needed any more. */
+  async function mark(position: Position): Promise<void> {
     await target.flush();
-    bookmark.write({ ...bookmark.current, position: visible });
+    bookmark.write({ ...bookmark.current, position });
     await bookmark.sync();
     await journal.rewind();
+  }
+
+  async function disown(): Promise<void> {
+    await committed();
+    await applier.idle();
+    applier.forget();
+    manifest = await target.scan();
+    const position = { ...POSITION_ZERO, root: rootOf(manifest) };
+    [tail, durable, visible] = [position, position, position];
+    await mark(position);
+    disowning = undefined;
+    onProgress();
   }
 
   function current(): Incoming {
@@ -165,18 +174,19 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
     durable: () => durable,
     visible: () => visible,
     tail: () => tail,
-    idle,
-    async idleCommit() {
-      while (committing !== undefined) await committing;
-    },
+    manifest: () => manifest,
     async begin(frame, payload) {
+      if (incoming) throw new MirrorError("garbage", "a delta within a delta");
+      if (!sameBase(frame.base, baseOf(tail))) {
+        throw new MirrorError(
+          "garbage",
+          `delta on version ${frame.base.version}, we stand at ${tail.version}`,
+        );
+      }
       if (journal.bytes > JOURNAL_BYTES_MAX) await settle();
-      const intake = beginIntake(manifest, { begin: frame, rules });
-      const waiting = [{ payload, change: undefined }];
       incoming = {
-        intake,
-        undo: intake.undo,
-        waiting,
+        intake: beginIntake(manifest, { begin: frame, rules }),
+        waiting: [{ payload, change: undefined }],
         waitingBytes: payload.length,
         written: Promise.resolve(),
         staged: [],
@@ -202,22 +212,17 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
       accepted.push(Object.assign(delta, { position }));
       committing ??= commit();
     },
-    abandon() {
-      if (incoming) abandonIntake(incoming.intake);
-      incoming = undefined;
+    abandon,
+    async ready() {
+      await committed();
+      await disowning;
     },
     settle,
-    manifest: () => manifest,
-    async disown() {
-      await settle();
-      manifest = await target.scan();
-      const position = { ...POSITION_ZERO, root: rootOf(manifest) };
-      [tail, durable, visible] = [position, position, position];
-      bookmark.write({ ...bookmark.current, position });
-    },
+    disown,
     async close() {
-      stop.abort();
-      await idle();
+      await committed();
+      await applier.close();
+      await disowning;
       await journal.close();
     },
   };

@@ -89,7 +89,7 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
   }
 
   async function follow(link: Link, hello: Hello, frames: AsyncGenerator<Uint8Array>): Promise<void> {
-    await store.idleCommit();
+    await store.ready();
     link.send([encodeFrame({ type: "welcome", durable: store.tail(), visible: store.visible() })]);
     let heardAtMs = clock.bootMs();
     const watchdog = setInterval(() => {
@@ -186,7 +186,7 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
     },
     async raiseEpoch(epoch) {
       if (session && session.epoch < epoch) await endSession();
-      await store.idleCommit();
+      await store.ready();
       await seeEpoch(epoch);
     },
     async release() {

@@ -13,7 +13,7 @@ import type { MirroredState, MirrorListener, MirrorPrimary, MirrorShadow } from 
 import { listenMirror } from "../src/listener.ts";
 import { openPrimary } from "../src/primary.ts";
 
-export const WAIT_MS_MAX = 10_000;
+export const WAIT_MS_MAX = 40_000;
 export const TICK_MS = 20;
 
 export type World = {

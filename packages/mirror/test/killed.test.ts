@@ -1,0 +1,196 @@
+/** Ends that are killed at any point and opened again from disk. What was acknowledged as durable is never lost. */
+
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { DatabaseSync } from "node:sqlite";
+import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Position } from "@understudy/model/position";
+import { attach, caughtUp, openWorld, until, type World } from "./ends.ts";
+import type { ShadowProcessOptions } from "./shadow-process.ts";
+
+const KILLS = Number(process.env.UNDERSTUDY_TEST_KILLS ?? 6);
+/** Long enough for a kill to fall into any step of taking a delta in. */
+const KILL_WITHIN_MS = 120;
+
+type Running = {
+  readonly process: ChildProcess;
+  readonly port: number;
+  readonly at: () => { durable: Position; visible: Position };
+};
+
+async function startShadow(
+  t: TestContext,
+  world: World,
+  { name, port = 0 }: { name: string; port?: number },
+): Promise<Running> {
+  const options: ShadowProcessOptions = {
+    state: world.stateOf(name),
+    instance: name,
+    incarnation: "i1",
+    workDir: join(world.dir, name, "work"),
+    tlsDir: join(world.dir, "tls", "replicator-a"),
+    port,
+  };
+  const script = join(import.meta.dirname, "shadow-process.ts");
+  const child = spawn(process.execPath, [script, JSON.stringify(options)], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  t.after(() => child.kill("SIGKILL"));
+  let last: { port?: number; durable: Position; visible: Position } | undefined;
+  createInterface({ input: child.stdout! }).on("line", (line) => {
+    const said = JSON.parse(line);
+    if (said.durable) last = { ...last, ...said };
+  });
+  await until("the shadow process listens", () => last?.port !== undefined || child.exitCode !== null);
+  assert.equal(child.exitCode, null, "the shadow process ended");
+  return { process: child, port: last!.port!, at: () => last! };
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  const gone = once(child, "exit");
+  child.kill("SIGKILL");
+  await gone;
+}
+
+test("a shadow killed at any point keeps what it acknowledged and goes on", async (t) => {
+  const world = await openWorld(t, { consistency: "sqlite", paths: ["catalog.db"] });
+  const database = new DatabaseSync(world.at("one", "catalog.db"));
+  t.after(() => database.close());
+  database.exec("PRAGMA journal_mode = WAL; CREATE TABLE orders (id INTEGER PRIMARY KEY, text TEXT)");
+  const insert = database.prepare("INSERT INTO orders (text) VALUES (?)");
+  const primary = await world.primary();
+  let running = await startShadow(t, world, { name: "two" });
+  primary.attach({ instance: "two", incarnation: "i1", address: `127.0.0.1:${running.port}` });
+  await until("seeded", () => running.at().visible.version > 0);
+
+  let seed = 7;
+  const random = () => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+    return seed / 2 ** 31;
+  };
+  let writing = true;
+  const writer = (async () => {
+    while (writing) {
+      insert.run("x".repeat(Math.floor(random() * 20_000)));
+      await sleep(2);
+    }
+  })();
+  for (let round = 0; round < KILLS; round += 1) {
+    await sleep(random() * KILL_WITHIN_MS);
+    const acknowledged = primary.shadows()[0]!.durable;
+    await kill(running.process);
+    running = await startShadow(t, world, { name: "two", port: running.port });
+    const reopened = running.at().durable;
+    assert.ok(
+      reopened.version >= acknowledged.version,
+      `acknowledged ${acknowledged.version}, reopened at ${reopened.version}`,
+    );
+    await until("it goes on", () => primary.shadows()[0]!.durable.version > acknowledged.version);
+  }
+  writing = false;
+  await writer;
+  const last = await primary.seal();
+  await until("it shows the last version", () => running.at().visible.root === last.root);
+  await kill(running.process);
+  const count = (path: string) => {
+    const reader = new DatabaseSync(path, { readOnly: true });
+    const rows = reader.prepare("SELECT count(*) AS n, total(length(text)) AS bytes FROM orders").all();
+    reader.close();
+    return rows;
+  };
+  assert.deepEqual(count(world.at("two", "catalog.db")), count(world.at("one", "catalog.db")));
+  assert.equal(primary.shadows()[0]!.seedBytes < 40_000, true, "seeded once and then only followed");
+});
+
+test("a shadow of files killed at any point shows whole files of one version", async (t) => {
+  const world = await openWorld(t);
+  mkdirSync(world.at("one", "sub"));
+  const files = ["a", "b", "sub/c", "sub/d"];
+  const write = (round: number) => {
+    for (const file of files) writeFileSync(world.at("one", file), `${round} `.repeat(5_000));
+  };
+  write(0);
+  const primary = await world.primary();
+  let running = await startShadow(t, world, { name: "two" });
+  primary.attach({ instance: "two", incarnation: "i1", address: `127.0.0.1:${running.port}` });
+  await until("seeded", () => running.at().visible.version > 0);
+  for (let round = 1; round <= KILLS; round += 1) {
+    write(round);
+    const { version } = await primary.seal();
+    await sleep((round % 6) * 3);
+    await kill(running.process);
+    for (const file of files) {
+      const words = new Set(readFileSync(world.at("two", file), "utf8").trim().split(" "));
+      assert.equal(words.size, 1, `${file} mixes ${[...words]}`);
+    }
+    running = await startShadow(t, world, { name: "two", port: running.port });
+    await until("it shows the version", () => running.at().visible.version >= version);
+    for (const file of files) assert.ok(readFileSync(world.at("two", file), "utf8").startsWith(`${round} `));
+  }
+});
+
+test("a critical version that was acknowledged is on the shadow that is promoted", async (t) => {
+  const world = await openWorld(t, { consistency: "sqlite", paths: ["catalog.db"] });
+  const database = new DatabaseSync(world.at("one", "catalog.db"));
+  t.after(() => database.close());
+  database.exec("PRAGMA journal_mode = WAL; CREATE TABLE orders (id INTEGER PRIMARY KEY)");
+  const primary = await world.primary();
+  const running = await startShadow(t, world, { name: "two" });
+  primary.attach({ instance: "two", incarnation: "i1", address: `127.0.0.1:${running.port}` });
+  await until("seeded", () => running.at().visible.version > 0);
+  database.exec("INSERT INTO orders (id) VALUES (42)");
+  const { version } = await primary.seal();
+  assert.ok(await primary.waitDurable(version, ["two"], AbortSignal.timeout(5_000)));
+  await kill(running.process);
+  await primary.close();
+
+  const listener = await world.listen();
+  const shadow = await world.shadow(listener, { name: "two" });
+  await shadow.raiseEpoch(2);
+  const from = await shadow.release();
+  assert.ok(from.version >= version);
+  const promoted = await world.primary({ name: "two", epoch: 2, from });
+  assert.equal(promoted.position().version, from.version + 1);
+  assert.equal(promoted.position().root, from.root);
+  const reader = new DatabaseSync(world.at("two", "catalog.db"), { readOnly: true });
+  assert.deepEqual(
+    reader
+      .prepare("SELECT id FROM orders")
+      .all()
+      .map(({ id }) => id),
+    [42],
+  );
+  reader.close();
+});
+
+test("a primary end that is opened again goes on where it stood, without a new seed", async (t) => {
+  const world = await openWorld(t);
+  writeFileSync(world.at("one", "file"), Buffer.alloc(400_000, 1));
+  const listener = await world.listen();
+  const shadow = await world.shadow(listener, { name: "two" });
+  const first = await world.primary();
+  attach(first, listener, "two");
+  const before = await caughtUp(first, shadow);
+  await first.close();
+  const second = await world.primary();
+  assert.deepEqual(second.position(), before, "nothing changed: the same version");
+  attach(second, listener, "two");
+  writeFileSync(world.at("one", "file"), Buffer.alloc(400_000, 2).fill(1, 0, 390_000));
+  const after = await caughtUp(second, shadow);
+  assert.equal(after.version, before.version + 1);
+  assert.ok(second.shadows()[0]!.deltaBytes < 20_000);
+  await second.close();
+
+  writeFileSync(world.at("one", "file"), Buffer.alloc(400_000, 1));
+  const third = await world.primary();
+  assert.equal(third.position().version, after.version + 1, "changed while no end was open");
+  attach(third, listener, "two");
+  await caughtUp(third, shadow);
+  assert.ok(readFileSync(world.at("two", "file")).equals(Buffer.alloc(400_000, 1)));
+  assert.ok(third.shadows()[0]!.deltaBytes < 20_000, "only what differs");
+});

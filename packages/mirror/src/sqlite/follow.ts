@@ -12,6 +12,7 @@ import {
   closeFiles,
   type DatabaseFiles,
   filesAreCurrent,
+  indexIsCurrent,
   openFiles,
   readAt,
   readDatabaseHeader,
@@ -66,7 +67,7 @@ class LogFollower implements DatabaseFollower {
   pending(): boolean {
     if (this.#closed) return false;
     if (this.#place === undefined) return fingerprint(this.#path) !== this.#refused;
-    if (!filesAreCurrent(this.#path, this.#place.files)) return statOf(this.#path) !== undefined;
+    if (!indexIsCurrent(this.#path, this.#place.files)) return statOf(this.#path) !== undefined;
     const header = readIndexHeader(this.#place.files);
     return header === undefined || !sameHeader(header, this.#place.header);
   }

@@ -107,7 +107,7 @@ function shareNetwork(values: Values | undefined, { host }: InstanceReading): vo
 function poolValues(rates: RateReader, { resource, atMs, counters }: PoolReading): Values {
   const prefix = `${resource}/`;
   if (!counters) {
-    rates.keep(prefix);
+    rates.keepAll(prefix);
     return {};
   }
   const rate = (name: string, value: number): number => rates.perSecond(`${prefix}${name}`, { value, atMs });

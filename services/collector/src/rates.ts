@@ -35,9 +35,15 @@ export class RateReader {
     return slope(points);
   }
 
-  /** Counters whose key starts with `prefix` could not be read this time; they may go on next time. */
-  keep(prefix: string): void {
-    for (const [key, points] of this.#before) if (key.startsWith(prefix)) this.#next.set(key, points);
+  /** This counter could not be read this time; it may go on next time. */
+  keep(key: string): void {
+    const points = this.#before.get(key);
+    if (points) this.#next.set(key, points);
+  }
+
+  /** None of the counters whose key starts with `prefix` could be read. */
+  keepAll(prefix: string): void {
+    for (const key of this.#before.keys()) if (key.startsWith(prefix)) this.keep(key);
   }
 
   next(): Rates {
@@ -48,8 +54,8 @@ export class RateReader {
 /** The newest point and those before it, back to the first that covers the window. */
 function within(points: readonly Point[], windowMs: number): readonly Point[] {
   const fromMs = points.at(-1)!.atMs - windowMs;
-  const later = points.findIndex(({ atMs }) => atMs > fromMs);
-  const first = Math.min(Math.max(0, later - 1), points.length - 2);
+  const covering = points.findLastIndex(({ atMs }) => atMs <= fromMs);
+  const first = Math.min(Math.max(0, covering), points.length - 2);
   return points.slice(Math.max(first, points.length - POINTS_MAX));
 }
 

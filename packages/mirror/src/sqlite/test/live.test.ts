@@ -65,8 +65,6 @@ describe("a shadow of a primary under load", { concurrency: 1 }, () => {
 
     await writer.ask("run", { perSecond: PER_SECOND });
     await mirrorFor(RUN_MS / 2, follower, replica);
-    assert.equal(follower.comparisons(), 1, "the log was read on, whatever the writer's own checkpoints did");
-    const quiet = await Promise.all(readers.map((reader) => reader.ask<Status>("status")));
 
     const disturbing = disturb(writer, performance.now() + RUN_MS / 2);
     await mirrorFor(RUN_MS / 2, follower, replica);

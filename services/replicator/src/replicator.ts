@@ -33,6 +33,9 @@ import { createWatchBoard } from "./watch-board.ts";
 const TICK_MS = 50;
 const STATES_EVERY_MS = 200;
 const RETRY_MS = 200;
+const STORE_RETRY_MS = 20;
+/** A store is given this long to be connected to before resources are taken over without it. */
+const STORE_FIRST_MS = 1000;
 const ALL_RESOURCES = create(HealthWatchRequestSchema, {});
 
 export type ReplicatorParts = {
@@ -60,13 +63,14 @@ export type Replicator = {
 };
 
 export function createReplicator(parts: ReplicatorParts): Replicator {
-  const { host, bus, store, clock, log } = parts;
+  const { host, bus, clock, log } = parts;
   const units = new Map<string, Unit>();
   const stop = new AbortController();
   const board = createWatchBoard();
   const outbox = createOutbox(bus);
   const instruments = createInstruments(parts.telemetry);
   const publisher = createPublisher({ source: `replicator@${host}`, clock, outbox, board, log });
+  const check = checkStore(parts.store);
   let configuration: Configuration | undefined;
   let listening: Promise<{ listener: MirrorListener; listenHost: string }> | undefined;
 
@@ -82,7 +86,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
   async function configure(next: Configuration): Promise<void> {
     configuration = next;
     listening ??= listen(next);
-    const link = await listening;
+    const [link] = await Promise.all([listening, check.first]);
     for (const spec of next.resources) {
       const known = units.get(spec.name);
       if (known) known.post({ kind: "configured", spec });
@@ -94,7 +98,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
   }
 
   const actors: Actor[] = [
-    { name: "store check", run: (signal) => checkStore(store, signal) },
+    { name: "store check", run: check.run },
     {
       name: "configuration",
       run: async (signal) => {
@@ -163,17 +167,32 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
 }
 
 /** A store that forgets what it acknowledges must not be an authority: that ends the service, with what to change. */
-async function checkStore(store: Store, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await store.checkDurability();
-      break;
-    } catch (error) {
-      if (error instanceof StoreError && (error.code === "unsafe" || error.code === "refused")) throw error;
-      await pause(RETRY_MS, signal);
-    }
+function checkStore(store: Store): {
+  readonly first: Promise<void>;
+  run(signal: AbortSignal): Promise<void>;
+} {
+  const first = Promise.withResolvers<void>();
+  const givenUp = setTimeout(first.resolve, STORE_FIRST_MS);
+  return {
+    first: first.promise,
+    run: async (signal) => {
+      while (!signal.aborted && !(await isDurable(store))) await pause(STORE_RETRY_MS, signal);
+      clearTimeout(givenUp);
+      first.resolve();
+      await aborted(signal);
+    },
+  };
+}
+
+/** False while it is away. */
+async function isDurable(store: Store): Promise<boolean> {
+  try {
+    await store.checkDurability();
+    return true;
+  } catch (error) {
+    if (error instanceof StoreError && (error.code === "unsafe" || error.code === "refused")) throw error;
+    return false;
   }
-  await aborted(signal);
 }
 
 function every(periodMs: number, signal: AbortSignal, act: () => void): Promise<void> {

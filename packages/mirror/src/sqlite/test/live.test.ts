@@ -66,6 +66,7 @@ describe("a shadow of a primary under load", { concurrency: 1 }, () => {
     await writer.ask("run", { perSecond: PER_SECOND });
     await mirrorFor(RUN_MS / 2, follower, replica);
 
+    const quiet = await Promise.all(readers.map((reader) => reader.ask<Status>("status")));
     const disturbing = disturb(writer, performance.now() + RUN_MS / 2);
     await mirrorFor(RUN_MS / 2, follower, replica);
     await disturbing;

@@ -5,7 +5,7 @@
 
 import { adopt } from "./adopt.ts";
 import { type Event, type Step, step, then } from "./events.ts";
-import { advance, claimed, committed, fenced, promoted, salvaged } from "./failover.ts";
+import { advance, claimed, fenced, salvaged } from "./failover.ts";
 import { judged, reported } from "./instance-events.ts";
 import { keepLease, renewed, steppedDown } from "./lease.ts";
 import { forgiveStandstill, inSyncSaved, keepMembership, progressed, reread } from "./membership.ts";
@@ -13,6 +13,7 @@ import { type At, change, primaryOf, type ResourceState } from "./resource-state
 import { saved, savePositions } from "./saves.ts";
 import { keepShadows, openEnds } from "./shadows.ts";
 import { askStore, seen, storeFailed } from "./store-view.ts";
+import { committed, promoted } from "./succession.ts";
 import { told } from "./told.ts";
 import { answerMirrors, asked } from "./wishes.ts";
 

@@ -142,7 +142,9 @@ function untilReady(socket: TLSSocket): Promise<void> {
 async function* framesOf(socket: TLSSocket): AsyncGenerator<Uint8Array> {
   const splitter = frameSplitter();
   try {
-    for await (const chunk of socket) yield* splitter.push(chunk as Buffer);
+    // Whoever stops reading may still have something to say: closing is not the reader's.
+    const chunks = socket.iterator({ destroyOnReturn: false });
+    for await (const chunk of chunks) yield* splitter.push(chunk as Buffer);
   } catch (cause) {
     if (cause instanceof MirrorError) throw cause;
     throw new MirrorError("unreachable", `connection lost: ${(cause as Error).message}`, { cause });

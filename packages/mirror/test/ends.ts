@@ -20,6 +20,8 @@ export type World = {
   readonly dir: string;
   readonly tls: TlsMaterial;
   readonly errors: Error[];
+  /** Closes it with the test, after whatever is opened later. */
+  own<T extends { close(): Promise<void> }>(end: T): T;
   /** A certificate of our authority under another name. */
   certificate(name: string): Promise<TlsMaterial>;
   listen(port?: number): Promise<MirrorListener>;
@@ -65,6 +67,7 @@ export async function openWorld(
     dir,
     tls,
     errors,
+    own,
     certificate,
     stateOf,
     at: (name, path) => join(stateOf(name).dir, path),

@@ -7,6 +7,8 @@ import type { Plan, PlanTarget, TrafficDriver } from "../src/driver.ts";
 import { startLoad } from "./load.ts";
 import { type Pool, startPool } from "./pool.ts";
 
+/** Generous: machines that test are busy. */
+const WITHIN_MS = 30_000;
 /** How long a failover takes to name the new primary, in these tests. */
 const FAILOVER_MS = 150;
 
@@ -50,7 +52,7 @@ describe("HAProxy under faults", () => {
 
   async function counted(load: { served: ReadonlyMap<string, number> }, instance: string, least: number) {
     await waitFor(() => (load.served.get(instance) ?? 0) >= least, {
-      withinMs: 3_000,
+      withinMs: WITHIN_MS,
       what: `${least} requests at ${instance}`,
     });
   }
@@ -71,8 +73,9 @@ describe("HAProxy under faults", () => {
     epoch += 1;
     await driver.apply(await plan({ b: PPM }, "b"));
     await counted({ served: served.writes }, named("b"), 20);
-    assert.deepEqual((await reads.stop()).failures, []);
-    assert.deepEqual((await writes.stop()).failures, []);
+    const [read, written] = [await reads.stop(), await writes.stop()];
+    assert.deepEqual(read.failures, []);
+    assert.deepEqual(written.failures, []);
   });
 
   test("no read fails when a shadow dies, and before any plan takes it out", async () => {
@@ -97,12 +100,12 @@ describe("HAProxy under faults", () => {
     await driver.apply(await plan({ a: 500_000, b: 500_000 }, "a"));
     for (const letter of ["a", "b"]) (await pool.origin(named(letter))).setHealthy(false);
     await waitFor(async () => (await driver.counters()).targets.every((target) => !target.readUp), {
-      withinMs: 3_000,
+      withinMs: WITHIN_MS,
     });
     assert.equal(await pool.send("read"), named("a"));
     for (const letter of ["a", "b"]) (await pool.origin(named(letter))).setHealthy(true);
     await waitFor(async () => (await driver.counters()).targets.every((target) => target.readUp), {
-      withinMs: 3_000,
+      withinMs: WITHIN_MS,
     });
   });
 
@@ -111,10 +114,10 @@ describe("HAProxy under faults", () => {
     const origin = await pool.origin(named("a"));
     origin.setGate(false);
     await waitFor(async () => (await driver.counters()).targets.every((target) => !target.writeUp), {
-      withinMs: 3_000,
+      withinMs: WITHIN_MS,
     });
     const write = pool.send("write");
-    await waitFor(async () => (await driver.counters()).queued === 1, { withinMs: 3_000 });
+    await waitFor(async () => (await driver.counters()).queued === 1, { withinMs: WITHIN_MS });
     origin.setGate(true);
     assert.equal(await write, named("a"));
   });
@@ -146,13 +149,13 @@ describe("HAProxy under faults", () => {
     hung.hang(true);
     const write = pool.send("write");
     await waitFor(async () => (await driver.counters()).targets.some(({ inFlight }) => inFlight === 1), {
-      withinMs: 3_000,
+      withinMs: WITHIN_MS,
     });
     epoch += 1;
     await driver.apply(await plan({ a: 0, b: PPM }, "b"));
     const outcome = await Promise.race([
       write.catch((error: Error) => error.message),
-      pass(2_000, "still waiting"),
+      pass(8_000, "still waiting"),
     ]);
     assert.notEqual(outcome, "still waiting");
   });

@@ -9,6 +9,7 @@ export type LoadResult = {
   readonly gapMs: number;
 };
 
+/** `stop` is idempotent. */
 export type Load = { stop(): Promise<LoadResult> };
 
 const TICK_MS = 5;
@@ -29,7 +30,7 @@ export function startLoad(send: () => Promise<string>, { perSecond }: { perSecon
       gapMs = Math.max(gapMs, nowMs - lastAnswerMs);
       lastAnswerMs = nowMs;
     } catch (error) {
-      failures.push((error as Error).message);
+      failures.push(`${(error as Error).message} after ${Math.round(performance.now() - startMs)} ms`);
     }
   }
 

@@ -4,6 +4,7 @@
  * The timeline is different: each of its events is kept, up to a bound, until the bus takes it.
  */
 
+import { BusError } from "@understudy/bus/bus";
 import type { Instruments } from "./telemetry.ts";
 
 const EVENTS_MAX = 200;
@@ -23,6 +24,7 @@ export function openOutbox(instruments: Pick<Instruments, "published" | "publish
   const levels = new Map<string, Send | undefined>();
   const events: Send[] = [];
   let draining = false;
+  let closed = false;
   let retry: NodeJS.Timeout | undefined;
 
   async function sendLevel(key: string, send: Send): Promise<void> {
@@ -33,6 +35,7 @@ export function openOutbox(instruments: Pick<Instruments, "published" | "publish
     levels.delete(key);
   }
 
+  /** True when it needs not be sent again. */
   async function attempt(send: Send): Promise<boolean> {
     try {
       await send();
@@ -40,12 +43,14 @@ export function openOutbox(instruments: Pick<Instruments, "published" | "publish
       return true;
     } catch (error) {
       instruments.publishFailed(error);
-      return false;
+      // What the bus refuses today it refuses tomorrow: it must not hold up the rest.
+      return error instanceof BusError && error.code === "refused";
     }
   }
 
   async function drain(): Promise<void> {
-    if (draining) return;
+    if (draining || closed) return;
+    clearTimeout(retry);
     draining = true;
     let taken = true;
     while (taken && events.length > 0) {
@@ -53,7 +58,7 @@ export function openOutbox(instruments: Pick<Instruments, "published" | "publish
       if (taken) events.shift();
     }
     draining = false;
-    if (!taken) retry = setTimeout(() => void drain(), RETRY_MS);
+    if (!taken && !closed) retry = setTimeout(() => void drain(), RETRY_MS);
   }
 
   return {
@@ -68,6 +73,9 @@ export function openOutbox(instruments: Pick<Instruments, "published" | "publish
       void drain();
     },
     waiting: () => events.length,
-    close: () => clearTimeout(retry),
+    close: () => {
+      closed = true;
+      clearTimeout(retry);
+    },
   };
 }

@@ -27,6 +27,9 @@ const C1 = instanceOf("c-1", { role: "primary" });
 const C2 = instanceOf("c-2");
 const BOTH = rolesOf([C1, C2], { primary: "c-1" });
 
+/** Generous: machines that test are busy. */
+const WITHIN_MS = 30_000;
+
 describe("balancer over memory", () => {
   let balancer: MemoryBalancer;
   let stage: Stage;
@@ -43,7 +46,7 @@ describe("balancer over memory", () => {
   const plan = () => balancer.internals.plan();
   const share = (instance: string) => plan()?.targets.find((target) => target.instance === instance)?.readPpm;
   const until = <T>(condition: () => T | undefined | false, what: string) =>
-    waitFor(condition, { withinMs: 5_000, what });
+    waitFor(condition, { withinMs: WITHIN_MS, what });
 
   async function standingPair(): Promise<void> {
     stage.fresh("c-2", C2.incarnation, 5);
@@ -137,8 +140,10 @@ describe("balancer over memory", () => {
       await stage.predict(320, { ahead: { 1000: 330 }, trace: cause });
       return stage.heard.weights.some(({ traceId }) => traceId === root.traceId);
     };
-    await waitFor(decidedUpon, { withinMs: 5_000, what: "a decision of that trace" });
-    const message = await waitFor(() => stage.bus.last("understudy.v1.lb.web.applied"), { withinMs: 5_000 });
+    await waitFor(decidedUpon, { withinMs: WITHIN_MS, what: "a decision of that trace" });
+    const message = await waitFor(() => stage.bus.last("understudy.v1.lb.web.applied"), {
+      withinMs: WITHIN_MS,
+    });
     assert.match(message.headers.traceparent ?? "", new RegExp(root.traceId));
     const spans = (await stage.close()).filter(({ traceId }) => traceId === root.traceId);
     const decided = spans.find(({ name }) => name === "decide");

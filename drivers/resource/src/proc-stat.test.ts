@@ -63,9 +63,13 @@ describe("reading /proc", () => {
     const pid = child.pid!;
     const file = ProcStatFile.open({ pid, pidStartTicks: readProcStat(pid)!.startTicks })!;
     assert.equal(file.read()?.pid, pid);
+    child.kill("SIGSTOP");
+    while (file.readState() !== "T") await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(file.read()?.state, "T");
     child.kill("SIGKILL");
     await once(child, "exit");
     assert.equal(file.read(), undefined);
+    assert.equal(file.readState(), undefined);
     file.close();
     assert.equal(file.read(), undefined);
     assert.equal(readProcStat(pid), undefined);

@@ -9,10 +9,15 @@ import { type Probe, repeatProbe } from "./probe.ts";
 import { execProbe } from "./probe-exec.ts";
 import { httpProbe } from "./probe-http.ts";
 import { tcpProbe } from "./probe-tcp.ts";
-import { watchProcess } from "./process.ts";
+import { ProcessWatch } from "./process.ts";
 import type { ProbeKind, ProbeOutcome, Signal } from "./signal.ts";
 
 export type OnSignal = (about: About, signal: Signal) => void;
+type Tools = {
+  readonly onSignal: OnSignal;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly processes: ProcessWatch;
+};
 export type Watchers = { set(targets: readonly Target[]): void; close(): void };
 
 /** `environment` is for exec probes. */
@@ -21,6 +26,7 @@ export function createWatchers(
   environment: Readonly<Record<string, string | undefined>>,
 ): Watchers {
   const open = new Map<string, { close(): void }>();
+  const tools: Tools = { onSignal, environment, processes: new ProcessWatch() };
   const closeAll = (keys: Iterable<string>): void => {
     for (const key of [...keys]) {
       open.get(key)?.close();
@@ -33,24 +39,18 @@ export function createWatchers(
       const wanted = new Map(targets.map((target) => [JSON.stringify(target), target]));
       closeAll([...open.keys()].filter((key) => !wanted.has(key)));
       for (const [key, target] of wanted) {
-        if (!open.has(key)) open.set(key, watchTarget(target, { onSignal, environment }));
+        if (!open.has(key)) open.set(key, watchTarget(target, tools));
       }
     },
     close: () => closeAll(open.keys()),
   };
 }
 
-function watchTarget(
-  target: Target,
-  {
-    onSignal,
-    environment,
-  }: { onSignal: OnSignal; environment: Readonly<Record<string, string | undefined>> },
-): { close(): void } {
+function watchTarget(target: Target, { onSignal, environment, processes }: Tools): { close(): void } {
   const { resource, instance, incarnation, health } = target;
   const about = { resource, instance, incarnation };
   const parts: { close(): void }[] = [];
-  if (target.process) parts.push(watchProcess(target.process, (signal) => onSignal(about, signal)));
+  if (target.process) parts.push(processes.watch(target.process, (signal) => onSignal(about, signal)));
   for (const kind of probesOf(health)) {
     const probe = openProbe(kind, target, environment);
     const { intervalMs, timeoutMs } = health;

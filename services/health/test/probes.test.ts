@@ -9,7 +9,7 @@ import { type Probe, repeatProbe } from "../src/probe.ts";
 import { execProbe } from "../src/probe-exec.ts";
 import { httpProbe } from "../src/probe-http.ts";
 import { tcpProbe } from "../src/probe-tcp.ts";
-import { PROCESS_POLL_MS, watchProcess } from "../src/process.ts";
+import { PROCESS_POLL_MS, ProcessWatch } from "../src/process.ts";
 import type { ProbeOutcome, Signal } from "../src/signal.ts";
 import { type Started, startInstance } from "./start-instance.ts";
 
@@ -188,7 +188,7 @@ describe("watching a process", { timeout: 30_000 }, () => {
     const target = await startInstance();
     const seen: string[] = [];
     const at = new Map<string, number>();
-    const watch = watchProcess(target, (signal: Signal) => {
+    const watch = new ProcessWatch().watch(target, (signal: Signal) => {
       assert.equal(signal.from, "process");
       if (signal.from !== "process" || signal.condition === seen.at(-1)) return;
       seen.push(signal.condition);
@@ -212,7 +212,7 @@ describe("watching a process", { timeout: 30_000 }, () => {
   it("finds a process with another start gone", () => {
     const seen: Signal[] = [];
     const stranger = { pid: instance.pid, pidStartTicks: instance.pidStartTicks + 1 };
-    watchProcess(stranger, (signal) => seen.push(signal)).close();
+    new ProcessWatch().watch(stranger, (signal) => seen.push(signal)).close();
     assert.ok(seen[0]?.from === "process" && seen[0].condition === "gone");
   });
 });

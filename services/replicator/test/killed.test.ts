@@ -18,7 +18,7 @@ import { type ReplicationControl, StatusRequestSchema } from "@understudy/wire/g
 import { type Instance, InstancePhase } from "@understudy/wire/gen/role";
 import { clientOf, type Place, preparePlace, RESOURCE, yamlOf } from "./start-replicator.ts";
 
-const WITHIN_MS = 40_000;
+const WITHIN_MS = 60_000;
 const RESTART_AFTER_MS = 200;
 /** Half of it outlasts a restart also on a machine with many other things to do. */
 const LEASE_MS = 60_000;

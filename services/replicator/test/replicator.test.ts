@@ -28,7 +28,7 @@ import {
   yamlOf,
 } from "./start-replicator.ts";
 
-const WITHIN_MS = 20_000;
+const WITHIN_MS = 60_000;
 
 const folder = mkdtempSync(join(tmpdir(), "understudy-replicator-"));
 let redis: RedisServer;

@@ -49,6 +49,7 @@ export function yamlOf(
 resources:
   - name: ${RESOURCE}
     run:
+      readyWithinMs: 60000
       command: ["${process.execPath}", "${CATALOG}"]
       env:
         UNDERSTUDY_REPLICATOR_GRPC: "${LOOPBACK}:${place.grpcPort}"
@@ -85,7 +86,7 @@ export async function startReplicator(place: Place): Promise<Started> {
     service: "replicator",
     host: "host-a",
     otlpEndpoint: "",
-    traceFile: "",
+    traceFile: process.env.UNDERSTUDY_TEST_TRACE ?? "",
   });
   const password = readFileSync(place.redis.passwordFile, "utf8");
   const store = openRedisStore({ url: place.redis.url, password });

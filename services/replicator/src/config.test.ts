@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { readConfig } from "./config.ts";
+
+const ENVIRONMENT = {
+  UNDERSTUDY_HOST: "host-a",
+  UNDERSTUDY_NATS_URL: "nats://127.0.0.1:4222",
+  UNDERSTUDY_NATS_USER: "replicator",
+  UNDERSTUDY_NATS_PASSWORD: "secret",
+  UNDERSTUDY_TLS_DIR: "tls",
+  UNDERSTUDY_DATA_DIR: "data",
+  UNDERSTUDY_REDIS_URL: "redis://127.0.0.1:6379",
+  UNDERSTUDY_HEALTH_GRPC: "127.0.0.1:7002",
+  PATH: "/usr/bin",
+};
+
+test("a whole environment is read, and instances see none of its secrets", () => {
+  const config = readConfig(ENVIRONMENT);
+  assert.deepEqual(config.redis, { url: "redis://127.0.0.1:6379", password: "" });
+  assert.equal(config.healthGrpc, "127.0.0.1:7002");
+  assert.deepEqual(Object.keys(config.instanceEnvironment), ["PATH", "HOME", "TMPDIR", "UNDERSTUDY_RUN"]);
+});
+
+test("all mistakes are reported together", () => {
+  const bad = { ...ENVIRONMENT, UNDERSTUDY_REDIS_URL: undefined, UNDERSTUDY_HEALTH_GRPC: "nowhere" };
+  assert.throws(() => readConfig(bad), /UNDERSTUDY_REDIS_URL is not set.*UNDERSTUDY_HEALTH_GRPC="nowhere"/);
+});

@@ -67,7 +67,10 @@ async function listen({
   });
   const open = new Set<TLSSocket>();
   server.maxConnections = LINKS_MAX;
-  server.on("tlsClientError", (error) => onError(unauthorized(`mirror listener: ${error.message}`, error)));
+  server.on("tlsClientError", (error: NodeJS.ErrnoException) => {
+    // Somebody connected and left without a word: the collector measures its round trip so, every second.
+    if (error.code !== "ECONNRESET") onError(unauthorized(`mirror listener: ${error.message}`, error));
+  });
   server.on("error", (error) =>
     onError(new MirrorError("io", `mirror listener: ${error.message}`, { cause: error })),
   );

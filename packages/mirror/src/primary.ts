@@ -47,8 +47,10 @@ export const openPrimary: OpenPrimary = async (options) => {
   let position = start;
   let closed = false;
 
+  const shadows = () => [...feeds.values()].map((feed) => feed.progress());
+
   function changed(): void {
-    waits.check([...feeds.values()].map((feed) => feed.progress()));
+    waits.check(shadows());
     for (const listener of listeners) listener();
   }
 
@@ -139,11 +141,11 @@ export const openPrimary: OpenPrimary = async (options) => {
     detach(instance) {
       detach(instance).catch(onError);
     },
-    shadows: () => [...feeds.values()].map((feed) => feed.progress()),
+    shadows,
     onProgress: (listener) => void listeners.push(listener),
     waitDurable(version, instances, signal) {
       const wait = waits.add({ version, instances, signal });
-      changed();
+      waits.check(shadows());
       return wait;
     },
     async close() {

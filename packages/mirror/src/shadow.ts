@@ -191,12 +191,15 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
     },
     async release() {
       await shut();
-      await withinRelease(store.settle(), instance);
-      const position: Position = store.visible();
-      bookmark.write({ ...bookmark.current, role: "released", position });
-      await bookmark.sync();
-      await letGo();
-      return position;
+      try {
+        await withinRelease(store.settle(), instance);
+        const position: Position = store.visible();
+        bookmark.write({ ...bookmark.current, role: "released", position });
+        await bookmark.sync();
+        return position;
+      } finally {
+        await letGo();
+      }
     },
     async close() {
       await shut();

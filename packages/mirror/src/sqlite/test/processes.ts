@@ -2,6 +2,7 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { flushCompileCache } from "node:module";
 
 const ANSWER_WITHIN_MS = 30_000;
 
@@ -14,6 +15,8 @@ type Answer = { readonly id: number; readonly result?: unknown; readonly error?:
 /** In the child: answers each question with what the handler of its name returns or throws. Ends with its parent. */
 export function answer(handlers: Readonly<Record<string, (asked: never) => unknown>>): void {
   process.on("disconnect", () => process.exit(0));
+  // Now, because a process that will be killed does not get to it at its end.
+  flushCompileCache();
   process.on("message", ({ id, name, asked }: { id: number; name: string; asked: Asked }) => {
     try {
       process.send!({ id, result: handlers[name]!(asked as never) } satisfies Answer);

@@ -96,6 +96,15 @@ describe("HAProxy under faults", () => {
     assert.deepEqual((await reads.stop()).failures, []);
   });
 
+  test("reads that wait because nobody has weight are served when a weight alone lets one in", async () => {
+    await driver.apply(await plan({ a: 0, b: 0 }));
+    const waiting = [pool.send("read"), pool.send("read")];
+    await waitFor(async () => (await driver.counters()).queued === 2, { withinMs: WITHIN_MS });
+    await driver.apply({ ...(await plan({ a: 0, b: PPM })), revision: 2 });
+    assert.deepEqual(await Promise.all(waiting), [named("b"), named("b")]);
+    assert.equal(await pool.send("read"), named("b"));
+  });
+
   test("reads flow to the primary when the checks of every read server fail", async () => {
     await driver.apply(await plan({ a: 500_000, b: 500_000 }, "a"));
     for (const letter of ["a", "b"]) (await pool.origin(named(letter))).setHealthy(false);

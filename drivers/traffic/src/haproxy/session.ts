@@ -88,6 +88,14 @@ export function openSession(path: string): Session {
     first.resolve(first.answers);
   }
 
+  /** Answers carry no number: after a time-out they could only be taken for the next ones, so the session ends. */
+  function giveUp(one: Waiting): void {
+    // If it was us who stood still, the answer lies in the socket and is read in this turn of the event loop.
+    setImmediate(() => {
+      if (waiting.includes(one)) drop(`no answer within ${TIMEOUT_MS} ms`);
+    });
+  }
+
   return {
     run(commands) {
       if (closed) throw new DriverError("closed", `haproxy at ${path}: the driver is closed`);
@@ -100,9 +108,9 @@ export function openSession(path: string): Session {
       }
       const { promise, resolve, reject } = Promise.withResolvers<readonly string[]>();
       const stream = connected();
-      // Answers carry no number: after a time-out they could only be taken for the next ones, so the session ends.
-      const timer = setTimeout(() => drop(`no answer within ${TIMEOUT_MS} ms`), TIMEOUT_MS);
-      waiting.push({ wanted: commands.length, answers: [], resolve, reject });
+      const one: Waiting = { wanted: commands.length, answers: [], resolve, reject };
+      const timer = setTimeout(() => giveUp(one), TIMEOUT_MS);
+      waiting.push(one);
       stream.write(linesOf(commands));
       return promise.finally(() => clearTimeout(timer));
     },

@@ -59,12 +59,13 @@ test("a first plan fills slots, names them, and opens one write target", () => {
     "set server w/s2 addr b port 80",
     "set server w/s2 check-addr b port 81",
     "set server w/s1 state ready",
+    "set server w/s1 health down",
     "set server w/s1 health up",
     "set server r/s1 state ready",
+    "set server r/s1 health down",
     "set server r/s1 health up",
     "set server r/s2 weight 0",
     "set server r/s2 state ready",
-    "set server r/s2 health up",
     "add map m plan 1.1",
   ]);
 });
@@ -86,6 +87,7 @@ test("a failover closes the old write target before it opens the new one, and to
     [
       "set server w/s1 state maint",
       "set server w/s2 state ready",
+      "set server w/s2 health down",
       "set server w/s2 health up",
       "set map m plan 2.1",
     ],
@@ -98,8 +100,23 @@ test("an instance that comes back at another address is pointed to anew and coun
   assert.deepEqual(texts(first.next, planOfTargets([target("a", { readPpm: PPM, address: "a:90" })], 2)), [
     "set server r/s1 addr a port 90",
     "set server w/s1 addr a port 90",
-    "set server r/s1 state ready",
+    "set server r/s1 health down",
     "set server r/s1 health up",
+    "set map m plan 1.2",
+  ]);
+});
+
+test("reads move from one target to another through a moment with both, never with none", () => {
+  const first = changeTo(
+    emptyState(2),
+    planOfTargets([target("a", { readPpm: PPM }), target("b")]),
+    BACKENDS,
+  );
+  assert.deepEqual(texts(first.next, planOfTargets([target("a"), target("b", { readPpm: PPM })], 2)), [
+    "set server r/s2 weight 1",
+    "set server r/s2 health down",
+    "set server r/s2 health up",
+    "set server r/s1 weight 0",
     "set map m plan 1.2",
   ]);
 });

@@ -12,7 +12,6 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { HealthImplementation } from "grpc-health-check";
 import type { Endpoint } from "./environment.ts";
 import { PEER_NAME, type TlsMaterial } from "./tls.ts";
 
@@ -211,6 +210,8 @@ export async function serveGrpc(options: {
     "grpc.keepalive_timeout_ms": KEEPALIVE_MS,
   });
   for (const { definition, handlers } of options.services) server.addService(definition, handlers);
+  // A client alone does not need it, and it takes time to load.
+  const { HealthImplementation } = await import("grpc-health-check");
   const names = options.services.map(({ name }) => [name, "SERVING" as const]);
   new HealthImplementation({ "": "SERVING", ...Object.fromEntries(names) }).addToServer(server);
   const { ca, cert, key } = options.tls;

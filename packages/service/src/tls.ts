@@ -4,11 +4,10 @@
  * "understudy", so that a peer on any address can be verified under one name.
  */
 
-import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import * as x509 from "@peculiar/x509";
+import type * as X509 from "@peculiar/x509";
 
 export const PEER_NAME = "understudy";
 
@@ -20,11 +19,17 @@ const CLOCK_SLACK_MS = 5 * 60_000;
 const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 
+/** Loaded where a certificate is made: every process reads certificates, and this would be a third of its start. */
+async function loadX509(): Promise<typeof X509> {
+  await import("reflect-metadata");
+  return import("@peculiar/x509");
+}
+
 /** PEM texts, as node:tls and grpc-js take them. */
 export type TlsMaterial = { readonly ca: string; readonly cert: string; readonly key: string };
 
 export type CertificateAuthority = {
-  readonly certificate: x509.X509Certificate;
+  readonly certificate: X509.X509Certificate;
   readonly key: webcrypto.CryptoKey;
 };
 
@@ -35,6 +40,7 @@ export function readTls(dir: string): TlsMaterial {
 
 /** Opens the authority in `dir` (ca.crt, ca.key), or makes a new one there. */
 export async function createAuthority(dir: string): Promise<CertificateAuthority> {
+  const x509 = await loadX509();
   const certificateFile = join(dir, "ca.crt");
   const keyFile = join(dir, "ca.key");
   if (existsSync(certificateFile) && existsSync(keyFile)) {
@@ -65,6 +71,7 @@ export async function issueCertificate(
   authority: CertificateAuthority,
   { name, dir, addresses = ["127.0.0.1"] }: { name: string; dir: string; addresses?: readonly string[] },
 ): Promise<void> {
+  const x509 = await loadX509();
   const keys = await makeKeys();
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
@@ -100,10 +107,12 @@ function makeKeys(): Promise<webcrypto.CryptoKeyPair> {
 }
 
 async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
+  const x509 = await loadX509();
   return x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY");
 }
 
-function importKey(pem: string): Promise<webcrypto.CryptoKey> {
+async function importKey(pem: string): Promise<webcrypto.CryptoKey> {
+  const x509 = await loadX509();
   const [der] = x509.PemConverter.decode(pem);
   return webcrypto.subtle.importKey("pkcs8", der!, ALGORITHM, true, ["sign"]);
 }

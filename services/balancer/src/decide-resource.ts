@@ -5,6 +5,7 @@ import { decideScale } from "./decide-scale.ts";
 import type { Notice, Reason, WeightDecision } from "./decision.ts";
 import type { Effect } from "./events.ts";
 import { nextPlan, targetsOf } from "./plan.ts";
+import { sampleBehind } from "./policies.ts";
 import type { ResourceState } from "./resource-state.ts";
 import { type Weighed, weigh } from "./weigh.ts";
 
@@ -26,7 +27,16 @@ export function decideResource(state: ResourceState, nowMs: number): ResourceDec
   const wanted = { pool: state.pool.name, epoch: state.roles.epoch, targets };
   const { plan, changed } = nextPlan(state.plan, wanted);
   const limits = new Map(weighed.candidates.map(({ instance, limitedBy }) => [instance.name, limitedBy]));
-  const next = { ...state, shift: weighed.shift, shares: weighed.shares, limits, plan, decidedAtMs: nowMs };
+  const usedSampleMs = Math.max(state.usedSampleMs, sampleBehind(state, nowMs));
+  const next = {
+    ...state,
+    shift: weighed.shift,
+    shares: weighed.shares,
+    limits,
+    plan,
+    decidedAtMs: nowMs,
+    usedSampleMs,
+  };
   const said = sayPlan(state, { next, weighed, plan, changed, nowMs });
   const scaled = decideScale(said.next, nowMs);
   return { next: scaled.next, effects: [...said.effects, ...scaled.effects] };
@@ -42,10 +52,13 @@ type Planned = {
 
 function sayPlan(before: ResourceState, { next, weighed, plan, changed, nowMs }: Planned): ResourceDecision {
   const resource = next.spec.name;
-  const sampledAtMs = next.observed?.sampledAtMs ?? 0;
+  const sampledAtMs = sampleBehind(next, nowMs);
   const effects: Effect[] = [];
+  // A decision that came of something else must not be timed from an old sample.
+  const isNew = sampledAtMs > before.usedSampleMs;
   // Level-triggered: an unchanged plan costs one question, and a load balancer that was restarted gets it back.
-  if (next.spec.mode === "act") effects.push({ kind: "apply", resource, plan, sampledAtMs });
+  if (next.spec.mode === "act")
+    effects.push({ kind: "apply", resource, plan, sampledAtMs: isNew ? sampledAtMs : 0 });
   const due = changed || nowMs - next.saidAtMs >= REPEAT_MS;
   if (!due) return { next, effects };
   effects.push({ kind: "say-weights", decision: weightDecision(next, { weighed, plan, sampledAtMs }) });

@@ -23,7 +23,7 @@ export type Event =
   | { readonly kind: "manual"; readonly resource: string; readonly readPpm: ReadonlyMap<string, number> };
 
 export type Effect =
-  /** The whole desired state of a pool; `sampledAtMs` 0 when no sample stands behind it. */
+  /** The whole desired state of a pool; `sampledAtMs` 0 when no new sample led to it. */
   | { readonly kind: "apply"; readonly resource: string; readonly plan: Plan; readonly sampledAtMs: number }
   | { readonly kind: "say-weights"; readonly decision: WeightDecision }
   | { readonly kind: "say-plan"; readonly resource: string; readonly plan: Plan }

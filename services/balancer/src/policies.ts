@@ -71,3 +71,10 @@ export function currentDemand(state: ResourceState, nowMs: number): number | und
   if (current) return current.movableRps + current.immovableRps;
   return isFresh(state.observed, nowMs) ? state.observed.fastRps : undefined;
 }
+
+/** When the sample behind a decision was taken; 0 when all is stale. */
+export function sampleBehind(state: ResourceState, nowMs: number): number {
+  const heard =
+    freshPrediction(state, nowMs) ?? (isFresh(state.observed, nowMs) ? state.observed : undefined);
+  return heard?.sampledAtMs ?? 0;
+}

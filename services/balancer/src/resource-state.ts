@@ -53,6 +53,8 @@ export type ResourceState = {
   readonly shares: ReadonlyMap<string, number>;
   readonly limits: ReadonlyMap<string, Limit>;
   readonly decidedAtMs: number;
+  /** The newest sample that a decision was made on. */
+  readonly usedSampleMs: number;
   readonly saidAtMs: number;
   readonly scaleSaidAtMs: number;
   readonly disobeyed: number;
@@ -78,6 +80,7 @@ export function newResource(spec: ResourceSpec, pool: PoolSpec): ResourceState {
     shares: new Map(),
     limits: new Map(),
     decidedAtMs: 0,
+    usedSampleMs: 0,
     saidAtMs: 0,
     scaleSaidAtMs: 0,
     disobeyed: 0,

@@ -205,7 +205,10 @@ async function collectApplied(bus: Bus, seconds: number): Promise<number[]> {
     signal,
     service: "bench",
   })) {
-    if (message.ok && message.verifiedBy === "acknowledged") times.push(message.sampleToAppliedMs);
+    // 0: the plan came of new roles or verdicts, no new sample stands behind it.
+    if (message.ok && message.verifiedBy === "acknowledged" && message.sampleToAppliedMs > 0) {
+      times.push(message.sampleToAppliedMs);
+    }
   }
   return times.sort((a, b) => a - b);
 }

@@ -11,6 +11,7 @@ const PLACE = {
   haproxySocket: "/run/admin.sock",
   frontend: "127.0.0.1:8080",
   program: "/repo/examples/catalog/src/main.ts",
+  compileCache: "/repo/.understudy/compile-cache",
 };
 
 test("every policy gives a configuration without a mistake, and they differ in nothing that would tilt them", () => {

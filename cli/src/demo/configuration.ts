@@ -28,6 +28,8 @@ export type DemoPlace = {
   readonly frontend: string;
   /** Absolute path of the example service's main.ts. */
   readonly program: string;
+  /** Where Node keeps compiled code, so that a new shadow starts with little work. */
+  readonly compileCache: string;
 };
 
 /** Workers and service time for a rate: about 40 ms each. */
@@ -50,6 +52,7 @@ export function demoConfiguration(
           env: {
             UNDERSTUDY_REPLICATOR_GRPC: place.replicatorGrpc,
             UNDERSTUDY_TLS_DIR: place.appTlsDir,
+            NODE_COMPILE_CACHE: place.compileCache,
             CATALOG_WORKERS: String(workers),
             CATALOG_SERVICE_MS: String(serviceMs),
             CATALOG_SEED: String(seed),

@@ -7,7 +7,7 @@ import type { Instance, Roles } from "@understudy/model/instance";
 import { type Cluster, startCluster } from "@understudy/testkit/cluster";
 import { freePort } from "@understudy/testkit/ports";
 import { openRun, type Run } from "@understudy/testkit/run";
-import { REPOSITORY } from "@understudy/testkit/run-folder";
+import { OWN_FOLDER, REPOSITORY } from "@understudy/testkit/run-folder";
 import { startHaproxy } from "@understudy/testkit/servers/haproxy";
 import { waitFor } from "@understudy/testkit/wait";
 import { haproxyFiles, renderHaproxyConfig } from "@understudy/traffic/haproxy/config";
@@ -101,6 +101,7 @@ async function configurationOf(
     haproxySocket: options.socket,
     frontend: `${LOOPBACK}:${options.frontendPort}`,
     program: join(REPOSITORY, "examples/catalog/src/main.ts"),
+    compileCache: join(OWN_FOLDER, "compile-cache"),
   };
   return demoConfiguration(place, options);
 }

@@ -7,6 +7,7 @@ import type { Folders } from "./folders.ts";
 import type { Gates } from "./gate.ts";
 import type { Instances } from "./instances.ts";
 import type { Mirrors } from "./mirrors.ts";
+import type { Kept } from "./record.ts";
 import type { RecordFile } from "./record-file.ts";
 import type { ResourceState } from "./resource-state.ts";
 
@@ -37,7 +38,7 @@ export type PerformParts = {
 export function createPerformer(parts: PerformParts): Performer {
   const store = storeCalls(parts);
   const instance = instanceCalls(parts);
-  const { post, gates, record } = parts;
+  const { post, gates } = parts;
   /** For what nobody waits for. */
   const unanswered = (work: Promise<unknown>) => void work.catch(parts.onError);
   return (effect) => {
@@ -77,7 +78,7 @@ export function createPerformer(parts: PerformParts): Performer {
       case "close-gate":
         return gates.close(effect.instance);
       case "keep":
-        return record.keep(effect.kept);
+        return keep(parts, effect.kept);
       case "publish-roles":
       case "announce":
         return parts.publish(effect);
@@ -85,6 +86,15 @@ export function createPerformer(parts: PerformParts): Performer {
         return parts.answer(effect.id, effect.answer);
     }
   };
+}
+
+/** A disk that takes no record takes no state either; the store still has who is primary. */
+function keep({ record, onError }: PerformParts, kept: Kept): void {
+  try {
+    record.keep(kept);
+  } catch (error) {
+    onError(new Error("the record cannot be kept: a restart may not know what runs", { cause: error }));
+  }
 }
 
 type StoreEffect = Extract<
@@ -182,12 +192,11 @@ function instanceCalls(parts: PerformParts): (effect: InstanceEffect) => void {
   };
 }
 
-/** The epoch is on disk before anybody is told of it: after a crash its old primary must not be told again that it may write. */
+/** By now the epoch is in the record: after a crash its old primary is not told again that it may write. */
 async function promote(
-  { record, mirrors, instances, state }: PerformParts,
+  { mirrors, instances, state }: PerformParts,
   { member, epoch, order }: Extract<Effect, { kind: "promote" }>,
 ): Promise<Event> {
-  await record.flushed();
   const known = { ...(state().authority?.position ?? state().sealed) };
   const position = await mirrors.turn(member, { epoch, known });
   await instances.setRole(member, order);

@@ -1,31 +1,20 @@
-/** The record of one resource on disk: replaced by rename, written one at a time, the newest next. */
+/**
+ * The record of one resource on disk, replaced by rename. It is written at once and in one go: a promotion waits for it, and behind
+ * the mirror's own work in the thread pool a millisecond would become many.
+ */
 
-import { readFileSync } from "node:fs";
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Kept, parseKept } from "./record.ts";
 
 export type RecordFile = {
   /** Undefined when there is none. Throws when it cannot be read: that is not the same. */
   read(): Kept | undefined;
+  /** Survives the death of this process when it returns. Throws when it cannot be written. */
   keep(kept: Kept): void;
-  /** Resolves when everything kept so far is on disk. */
-  flushed(): Promise<void>;
 };
 
-export function openRecordFile(path: string, onError: (error: Error) => void): RecordFile {
-  let waiting: Kept | undefined;
-  let writing: Promise<void> | undefined;
-
-  async function writeAll(): Promise<void> {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    for (let kept = waiting; kept; kept = waiting) {
-      waiting = undefined;
-      await writeFile(`${path}.new`, JSON.stringify(kept), { mode: 0o600 });
-      await rename(`${path}.new`, path);
-    }
-  }
-
+export function openRecordFile(path: string): RecordFile {
   return {
     read: () => {
       try {
@@ -36,13 +25,9 @@ export function openRecordFile(path: string, onError: (error: Error) => void): R
       }
     },
     keep: (kept) => {
-      waiting = kept;
-      writing ??= writeAll()
-        .catch((error: Error) => onError(error))
-        .finally(() => {
-          writing = undefined;
-        });
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      writeFileSync(`${path}.new`, JSON.stringify(kept), { mode: 0o600 });
+      renameSync(`${path}.new`, path);
     },
-    flushed: () => writing ?? Promise.resolve(),
   };
 }

@@ -53,7 +53,7 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
   const { host, clock, log, publisher, instruments } = parts;
   const onError = (error: Error) => log.warn("went wrong beside a decision", { resource: spec.name, error });
   const folders = foldersOf(parts.dataDir, spec.name);
-  const record = openRecordFile(folders.record, onError);
+  const record = openRecordFile(folders.record);
   const kept = record.read();
   const traced = traceTakeovers(instruments, () => performance.now());
   const answers = createAnswers();
@@ -131,7 +131,6 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
       instances.close();
       gates.closeAll();
       await mirrors.closeAll();
-      await record.flushed();
     },
   };
 }

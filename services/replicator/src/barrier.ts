@@ -4,7 +4,7 @@
  */
 
 import { setTimeout as after } from "node:timers";
-import type { MirrorPrimary } from "@understudy/mirror/engine";
+import type { MirrorPrimary, ShadowProgress } from "@understudy/mirror/engine";
 import type { Position } from "@understudy/model/position";
 import { GrpcError } from "@understudy/service/grpc";
 import type { Member } from "@understudy/state/store";
@@ -65,20 +65,19 @@ function satisfied(
   const bestEffort = state.spec.state.critical === "best-effort";
   if ((state.authority?.inSync ?? []).length === 0 && !(bestEffort && waitedFor.length === 0))
     return undefined;
-  return waitedFor.every((member) => has(primary, member, position))
+  const shadows = primary.shadows();
+  return waitedFor.every((member) => has(shadows, member, position))
     ? waitedFor.map((each) => each.instance)
     : undefined;
 }
 
-function has(primary: MirrorPrimary, member: Member, position: Position): boolean {
-  return primary
-    .shadows()
-    .some(
-      (each) =>
-        each.instance === member.instance &&
-        each.incarnation === member.incarnation &&
-        reached(each.durable, position),
-    );
+function has(shadows: readonly ShadowProgress[], member: Member, position: Position): boolean {
+  return shadows.some(
+    (each) =>
+      each.instance === member.instance &&
+      each.incarnation === member.incarnation &&
+      reached(each.durable, position),
+  );
 }
 
 /** The first value that `look` returns; it looks at once and at every change. */

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { scenarioTests } from "@understudy/testkit/scenario";
 import { exampleSpec } from "./example-spec.ts";
 import { mayWrite } from "./lease.ts";
-import { createWorld } from "./simulation.ts";
+import { createWorld } from "./simulation/world.ts";
 
 /** From nothing to a primary and its shadows. */
 const SETTLE_MS = 3000;

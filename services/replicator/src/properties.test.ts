@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { exampleSpec } from "./example-spec.ts";
 import { reigning } from "./resource-state.ts";
-import { createWorld, type World } from "./simulation.ts";
+import { createWorld, type World } from "./simulation/world.ts";
 
 const instance = fc.constantFrom("app-1", "app-2", "app-3", "app-4");
 const fault = fc.oneof(

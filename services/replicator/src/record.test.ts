@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { exampleSpec } from "./example-spec.ts";
 import { keptOf, parseKept } from "./record.ts";
 import { openRecordFile } from "./record-file.ts";
-import { createWorld } from "./simulation.ts";
+import { createWorld } from "./simulation/world.ts";
 
 function served() {
   const world = createWorld(exampleSpec);

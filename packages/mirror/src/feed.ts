@@ -48,7 +48,8 @@ export type FeedTarget = {
 export interface Feed {
   /** A version was sealed. */
   wake(): void;
-  progress(): ShadowProgress;
+  /** As of `nowMs` since boot. */
+  progress(nowMs: number): ShadowProgress;
   close(): Promise<void>;
 }
 
@@ -99,9 +100,9 @@ export function openFeed(source: FeedSource, target: FeedTarget): Feed {
 
   return {
     wake: () => session?.pump(),
-    progress() {
+    progress(nowMs) {
       const { heardAtMs, ...rest } = known;
-      const lag = source.seals.lagOf(known.visible.version, { nowMs: source.bootMs(), heardAtMs });
+      const lag = source.seals.lagOf(known.visible.version, { nowMs, heardAtMs });
       return { instance: target.instance, incarnation: target.incarnation, ...rest, ...lag };
     },
     async close() {

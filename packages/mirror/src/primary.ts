@@ -13,7 +13,7 @@ import type { Capture } from "./capture.ts";
 import type { Sealed } from "./catch-up.ts";
 import { captureDatabases } from "./databases.ts";
 import { baseOf, sealDelta } from "./delta.ts";
-import type { MirrorPrimary, OpenPrimary } from "./engine.ts";
+import type { MirrorPrimary, OpenPrimary, ShadowProgress } from "./engine.ts";
 import { diskError, MirrorError } from "./error.ts";
 import { type Feed, openFeed } from "./feed.ts";
 import { sealLog } from "./lag.ts";
@@ -47,7 +47,10 @@ export const openPrimary: OpenPrimary = async (options) => {
   let position = start;
   let closed = false;
 
-  const shadows = () => [...feeds.values()].map((feed) => feed.progress());
+  function shadows(): ShadowProgress[] {
+    const nowMs = clock.bootMs();
+    return [...feeds.values()].map((feed) => feed.progress(nowMs));
+  }
 
   function changed(): void {
     waits.check(shadows());

@@ -11,13 +11,11 @@ import { baseOf, sameBase } from "./delta.ts";
 import { diskError, MirrorError } from "./error.ts";
 import { FRAME_BYTES_AIM, type Frame } from "./frames.ts";
 import { abandonIntake, beginIntake, type Intake, type IntakeRules } from "./intake.ts";
+import { PREPARED_BYTES } from "./journal.ts";
 import { type Manifest, rootOf } from "./manifest.ts";
 import type { Staged } from "./plan.ts";
 import { type Recovered, readBlocksAt, stagedOf } from "./recover.ts";
 import type { Target } from "./target.ts";
-
-/** A journal longer than this starts again before the next delta. */
-const JOURNAL_BYTES_MAX = 64 * 1024 * 1024;
 
 type Incoming = {
   readonly intake: Intake;
@@ -183,7 +181,8 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
           `delta on version ${frame.base.version}, we stand at ${tail.version}`,
         );
       }
-      if (journal.bytes > JOURNAL_BYTES_MAX) await settle();
+      // Within what is laid out in advance, syncing is fast.
+      if (journal.bytes > PREPARED_BYTES) await settle();
       incoming = {
         intake: beginIntake(manifest, { begin: frame, rules }),
         waiting: [{ payload, change: undefined }],

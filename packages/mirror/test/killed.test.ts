@@ -3,17 +3,18 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Position } from "@understudy/model/position";
+import { PREPARED_BYTES } from "../src/journal.ts";
 import { attach, caughtUp, openWorld, until, type World } from "./ends.ts";
 import type { ShadowProcessOptions } from "./shadow-process.ts";
 
-const KILLS = Number(process.env.UNDERSTUDY_TEST_KILLS ?? 6);
+const KILLS = Number(process.env.UNDERSTUDY_TEST_KILLS ?? 4);
 /** Long enough for a kill to fall into any step of taking a delta in. */
 const KILL_WITHIN_MS = 120;
 
@@ -193,4 +194,23 @@ test("a primary end that is opened again goes on where it stood, without a new s
   await caughtUp(third, shadow);
   assert.ok(readFileSync(world.at("two", "file")).equals(Buffer.alloc(400_000, 1)));
   assert.ok(third.shadows()[0]!.deltaBytes < 20_000, "only what differs");
+});
+
+test("a shadow whose journal has started again many times is opened where it stood", async (t) => {
+  const world = await openWorld(t);
+  const listener = await world.listen();
+  const shadow = await world.shadow(listener, { name: "two" });
+  const primary = await world.primary();
+  attach(primary, listener, "two");
+  for (let round = 1; round <= 12; round += 1) {
+    writeFileSync(world.at("one", "file"), Buffer.alloc(1_500_000, round));
+    await caughtUp(primary, shadow);
+  }
+  const { deltaBytes } = primary.shadows()[0]!;
+  assert.ok(deltaBytes > 3 * PREPARED_BYTES, "long enough for several starts");
+  await shadow.close();
+  const reopened = await world.shadow(listener, { name: "two" });
+  assert.deepEqual(reopened.durable(), primary.position());
+  assert.deepEqual(reopened.visible(), primary.position());
+  assert.ok(statSync(join(world.dir, "two/work/journal")).size < 2 * PREPARED_BYTES);
 });

@@ -1,0 +1,211 @@
+/**
+ * One session of a primary with one shadow: finds out where the shadow stands, brings it up to date and then sends each
+ * delta as it is sealed. It never waits for the shadow: what the shadow has not acknowledged is bounded, and one that
+ * falls out of the ring of recent deltas starts over with a catch-up in the next session.
+ */
+
+import { POSITION_ZERO, type Position } from "@understudy/model/position";
+import { type CatchUp, catchUp } from "./catch-up.ts";
+import type { Base } from "./change.ts";
+import { baseOf, sameBase } from "./delta.ts";
+import type { ShadowProgress } from "./engine.ts";
+import { MirrorError } from "./error.ts";
+import { decodeFrame, encodeFrame, type Frame } from "./frames.ts";
+import type { SealLog } from "./lag.ts";
+import type { Manifest } from "./manifest.ts";
+import { receiveManifest } from "./manifest-wire.ts";
+import type { DeltaRing } from "./ring.ts";
+import type { Link, Transport } from "./transport.ts";
+import { sendWindow } from "./window.ts";
+
+const HEARTBEAT_MS = 200;
+/** A connection over which nothing came for so long is given up. */
+const SILENCE_MAX_MS = 5_000;
+
+/** What a feed needs from its primary. */
+export type FeedSource = Pick<CatchUp, "capture" | "epoch" | "seal" | "exclusive"> & {
+  readonly resource: string;
+  readonly ring: DeltaRing;
+  readonly seals: SealLog;
+  readonly position: () => Position;
+  readonly bootMs: () => number;
+  readonly transport: Transport;
+  readonly onChange: () => void;
+  readonly onError: (error: Error) => void;
+};
+
+export type FeedTarget = {
+  readonly instance: string;
+  readonly incarnation: string;
+  readonly address: string;
+};
+
+/** What is known of a shadow, kept from one session to the next. */
+export type Known = {
+  phase: ShadowProgress["phase"];
+  durable: Position;
+  visible: Position;
+  heardAtMs: number;
+  seedBytes: number;
+  deltaBytes: number;
+  seedDoneBytes: number;
+  seedTotalBytes: number;
+};
+
+export type FeedSession = {
+  /** The shadow has answered. */
+  readonly welcomed: boolean;
+  /** Sends whatever may be sent now. */
+  pump(): void;
+  /** Always ends with an error: it has no other end but a lost or refused connection. */
+  run(signal: AbortSignal): Promise<void>;
+};
+
+export function openFeedSession(
+  source: FeedSource,
+  target: FeedTarget,
+  { known, link }: { known: Known; link: Link },
+): FeedSession {
+  const window = sendWindow();
+  let welcomed = false;
+  /** Where the next delta has to begin; undefined while the shadow is being brought up to date. */
+  let cursor: Base | undefined;
+
+  function pump(): void {
+    while (cursor && link.ready() && !window.full()) {
+      const delta = source.ring.after(cursor);
+      if (!delta) {
+        // It fell out of the ring.
+        if (!sameBase(cursor, baseOf(source.position()))) link.close();
+        return;
+      }
+      link.send(delta.frames);
+      known.deltaBytes += delta.bytes;
+      cursor = baseOf(delta.position);
+      window.add(delta.position, delta.bytes);
+    }
+  }
+
+  function acknowledge({ durable, visible }: Extract<Frame, { type: "progress" }>): void {
+    const news = window.acknowledge(durable, visible);
+    known.durable = news.durable ?? known.durable;
+    known.visible = news.visible ?? known.visible;
+    // The first thing shown after a catch-up is the catch-up itself.
+    if (news.visible && cursor) known.phase = "live";
+    pump();
+    source.onChange();
+  }
+
+  async function* frames(): AsyncGenerator<Frame> {
+    for await (const raw of link.frames()) {
+      known.heardAtMs = source.bootMs();
+      const frame = decodeFrame(raw);
+      if (frame.type === "refuse") throw refusal(target, frame);
+      yield frame;
+    }
+  }
+
+  async function follow(incoming: AsyncGenerator<Frame>): Promise<void> {
+    for await (const frame of incoming) {
+      if (frame.type !== "progress") {
+        throw new MirrorError("garbage", `${frame.type} frame from ${target.instance}`);
+      }
+      acknowledge(frame);
+    }
+    throw new MirrorError("unreachable", `${target.instance} at ${target.address} closed the connection`);
+  }
+
+  async function copy(theirs: Manifest, base: Base): Promise<void> {
+    const isSeed = theirs.entries.size === 0;
+    const position = await catchUp({
+      ...source,
+      base,
+      theirs,
+      onTotal(bytes) {
+        known.seedTotalBytes = bytes;
+      },
+      async send(batch, payloadBytes) {
+        await link.untilReady();
+        link.send(batch);
+        const bytes = batch.reduce((sum, frame) => sum + frame.length, 0);
+        if (isSeed) known.seedBytes += bytes;
+        else known.deltaBytes += bytes;
+        known.seedDoneBytes += payloadBytes;
+        known.seedTotalBytes = Math.max(known.seedTotalBytes, known.seedDoneBytes);
+      },
+    });
+    window.add(position, 0);
+    cursor = baseOf(position);
+    pump();
+  }
+
+  async function bringUp(incoming: AsyncGenerator<Frame>, base: Base): Promise<void> {
+    [known.durable, known.visible, known.phase] = [POSITION_ZERO, POSITION_ZERO, "seeding"];
+    [known.seedDoneBytes, known.seedTotalBytes] = [0, 0];
+    link.send([encodeFrame({ type: "ask" })]);
+    const theirs = await receiveManifest(incoming, base.root);
+    // Both at once: acknowledgements come while it is copied, and the end of either with an error ends the session.
+    await Promise.all([follow(incoming), copy(theirs, base)]);
+  }
+
+  function goOn({ durable, visible }: Extract<Frame, { type: "welcome" }>): void {
+    [known.durable, known.visible, known.phase] = [durable, visible, "live"];
+    if (!sameBase(baseOf(visible), baseOf(durable))) {
+      window.add(durable, 0);
+      window.acknowledge(durable, visible);
+    }
+    cursor = baseOf(durable);
+    source.onChange();
+    pump();
+  }
+
+  async function meet(incoming: AsyncGenerator<Frame>): Promise<void> {
+    const { resource, position, ring } = source;
+    const { instance, incarnation } = target;
+    link.send([encodeFrame({ type: "hello", resource, instance, incarnation, position: position() })]);
+    const { value: welcome } = await incoming.next();
+    if (welcome?.type !== "welcome") throw new MirrorError("unreachable", `${instance} did not answer`);
+    welcomed = true;
+    const base = baseOf(welcome.durable);
+    const isOurs = sameBase(base, baseOf(position())) || ring.after(base) !== undefined;
+    // Elsewhere in history than we have been, or at no version at all: it counts for nothing until it has caught up.
+    if (!isOurs || base.version === 0) return bringUp(incoming, base);
+    goOn(welcome);
+    return follow(incoming);
+  }
+
+  function beat(): void {
+    if (source.bootMs() - known.heardAtMs > SILENCE_MAX_MS) {
+      link.close();
+      return;
+    }
+    if (!welcomed || !link.ready()) return;
+    link.send([encodeFrame({ type: "heartbeat", position: source.position() })]);
+  }
+
+  return {
+    get welcomed() {
+      return welcomed;
+    },
+    pump,
+    async run(signal) {
+      const close = () => link.close();
+      signal.addEventListener("abort", close);
+      link.onDrain(pump);
+      known.heardAtMs = source.bootMs();
+      const timer = setInterval(beat, HEARTBEAT_MS);
+      try {
+        await meet(frames());
+      } finally {
+        clearInterval(timer);
+        signal.removeEventListener("abort", close);
+        link.close();
+      }
+    },
+  };
+}
+
+function refusal(target: FeedTarget, { why, reason }: Extract<Frame, { type: "refuse" }>): MirrorError {
+  const code = why === "stale-epoch" || why === "clock" ? why : "refused";
+  return new MirrorError(code, `${target.instance} refuses: ${reason}`);
+}

@@ -16,6 +16,7 @@ import {
 
 const BACKOFF_MIN_MS = 20;
 const BACKOFF_MAX_MS = 1_000;
+
 export interface Feed {
   /** A version was sealed. */
   wake(): void;

@@ -13,6 +13,11 @@ const SHADOWS_MAX = 4;
 const STATIC_SHADOWS = 3;
 const SERVICE_MS = 40;
 
+/** Held against the 95 % quantile of the demand, so that the mean utilisation stays near 0.8. */
+const CAPACITY_TARGET = 0.95;
+/** Shorter steps hold fewer arrivals: their noise would be taken for demand. */
+const FORECAST_STEP_MS = 1_000;
+
 /** Chosen by `npm run bench -- reactive-sweep`; docs/policies.md says how. */
 const REACTIVE_TARGET = 0.8;
 const REACTIVE_HOLD_MS = 2_000;
@@ -59,7 +64,11 @@ export function demoConfiguration(
           },
         },
         state: { paths: ["catalog.db"], consistency: "sqlite" },
-        capacity: { signals: ["busyWorkers", "cpuCores"], target: 0.85, initialRps: ratePerUnit * 0.85 },
+        capacity: {
+          signals: ["busyWorkers", "cpuCores"],
+          target: CAPACITY_TARGET,
+          initialRps: ratePerUnit * CAPACITY_TARGET,
+        },
         routing: { pool: POOL, maxShadowShare: 0.9 },
         shadows: {
           min: STANDING_SHADOWS,
@@ -78,7 +87,12 @@ export function demoConfiguration(
             servedPerSecond: "catalog_served_total",
           },
         },
-        forecast: { policy, reactiveTarget: REACTIVE_TARGET, reactiveHoldMs: REACTIVE_HOLD_MS },
+        forecast: {
+          policy,
+          stepMs: FORECAST_STEP_MS,
+          reactiveTarget: REACTIVE_TARGET,
+          reactiveHoldMs: REACTIVE_HOLD_MS,
+        },
       },
     ],
     pools: [{ name: POOL, socket: place.haproxySocket, frontend: place.frontend }],

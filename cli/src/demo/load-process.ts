@@ -24,6 +24,8 @@ export function startLoad(run: Run, job: Omit<LoadJob, "resultFile">): RunningLo
   writeFileSync(jobFile, JSON.stringify({ ...job, resultFile } satisfies LoadJob), { mode: 0o600 });
   const child = fork(MAIN, [jobFile], {
     stdio: ["ignore", "ignore", "inherit", "ipc"],
+    // A session of its own: the scheduler gives each session its share, and this one must not wait for the others.
+    detached: true,
     // The default, JSON, turns "no figure yet" (NaN) into null.
     serialization: "advanced",
     env: { ...process.env, ...run.env },

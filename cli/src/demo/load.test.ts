@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, type RequestListener } from "node:http";
+import { createServer, type RequestListener, type ServerResponse } from "node:http";
 import { type TestContext, test } from "node:test";
 import type { Arrival, RequestKind } from "./demand.ts";
 import { runLoad } from "./load.ts";
@@ -25,6 +25,11 @@ async function load(t: TestContext, listener: RequestListener, arrivals: Arrival
     onProgress: nothing,
     signal,
   });
+}
+
+/** With its length in the head, as the service and the balancer answer. */
+function answer(response: ServerResponse, status: number, body: string): void {
+  response.writeHead(status, { "content-length": Buffer.byteLength(body) }).end(body);
 }
 
 const at = (atMs: number, kind: RequestKind = "product", choice = 0): Arrival => ({ atMs, kind, choice });
@@ -62,7 +67,7 @@ test("a broken connection and a bad status fail once, without a retry", async (t
     (request, response) => {
       asked += 1;
       if (request.url === "/products/1") request.socket.destroy();
-      else response.writeHead(503).end();
+      else answer(response, 503, "");
     },
     [at(0, "product", 0), at(5, "product", 0.999)],
   );
@@ -80,8 +85,8 @@ test("a read that misses a write acknowledged before it was sent is stale; one s
     response.setHeader("server-instance", "catalog-2");
     if (request.method === "POST") {
       ordered = true;
-      response.writeHead(201).end('{"order":7,"product":1,"orders":3}');
-    } else if (request.url === "/orders/7") response.writeHead(404).end("{}");
+      answer(response, 201, '{"order":7,"product":1,"orders":3}');
+    } else if (request.url === "/orders/7") answer(response, 404, "{}");
     else setTimeout(() => response.end('{"orders":2}'), ordered ? 0 : 150);
   };
   const { records } = await load(t, forgetful, [at(0), at(50, "order"), at(250), at(260, "order-read")]);
@@ -98,7 +103,7 @@ test("each write has a key of its own", async (t) => {
   const listener: RequestListener = (request, response) => {
     keys.push(request.headers["idempotency-key"]);
     request.resume();
-    response.writeHead(201).end('{"order":1,"product":1,"orders":1}');
+    answer(response, 201, '{"order":1,"product":1,"orders":1}');
   };
   const { records } = await load(t, listener, [at(0, "order"), at(1, "view"), at(2, "order")]);
   assert.deepEqual(keys.toSorted(), ["k-0", "k-1", "k-2"]);

@@ -4,8 +4,8 @@
  * A request that fails stays failed: there is no retry here.
  */
 
-import { Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import type { Arrival } from "./demand.ts";
+import { type ConnectionPool, type Exchanged, openConnections } from "./http-connection.ts";
 import {
   hasFailed,
   isWrite,
@@ -16,7 +16,6 @@ import {
 } from "./records.ts";
 
 const TIMEOUT_MS = 12_000;
-const SOCKETS_MAX = 8_192;
 /** Idle sockets are closed before the balancer closes them, or a request could meet a closing one. */
 const SOCKET_IDLE_MS = 3_000;
 const PROGRESS_EVERY_MS = 500;
@@ -40,12 +39,8 @@ type Known = { readonly ordersOf: Map<number, number>; readonly recentOrders: nu
 
 /** Sends every arrival and resolves when the last one is answered or given up. */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
-  const agent = new Agent({
-    keepAlive: true,
-    maxSockets: SOCKETS_MAX,
-    maxFreeSockets: SOCKETS_MAX,
-    timeout: SOCKET_IDLE_MS,
-  });
+  const { host, port } = options;
+  const connections = openConnections({ host, port, idleMs: SOCKET_IDLE_MS, header: "server-instance" });
   const known: Known = { ordersOf: new Map(), recentOrders: [] };
   const records: RequestRecord[] = [];
   const lateMs: number[] = [];
@@ -61,7 +56,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     await eachOnTime(options.arrivals, startMs, options.signal, (arrival, index) => {
       lateMs.push(performance.now() - startMs - arrival.atMs);
       const key = isWrite(arrival.kind) ? `${options.keyPrefix}-${index}` : "";
-      const done = send(arrival, { ...options, agent, key, known, startMs }).then((record) => {
+      const done = send(arrival, { connections, key, known, startMs }).then((record) => {
         records.push(record);
         pending.delete(done);
       });
@@ -70,7 +65,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     await Promise.all(pending);
   } finally {
     clearInterval(progress);
-    agent.destroy();
+    connections.close();
   }
   const cpu = process.cpuUsage(cpuBefore);
   const tookMs = performance.now() - startMs;
@@ -103,9 +98,7 @@ async function eachOnTime(
 }
 
 type SendContext = {
-  readonly agent: Agent;
-  readonly host: string;
-  readonly port: number;
+  readonly connections: ConnectionPool;
   readonly key: string;
   readonly known: Known;
   readonly startMs: number;
@@ -119,8 +112,7 @@ type Planned = {
 
 async function send(arrival: Arrival, context: SendContext): Promise<RequestRecord> {
   const planned = plan(arrival, context.known);
-  const answer = await exchange(planned, context);
-  const { status, body, instance } = answer;
+  const { status, body, header: instance } = await exchange(planned, context);
   if (status === 201 && arrival.kind === "order") remember(context.known, body);
   return {
     atMs: arrival.atMs,
@@ -169,43 +161,10 @@ function remember(known: Known, body: string): void {
   if (known.recentOrders.length > RECENT_ORDERS) known.recentOrders.shift();
 }
 
-type Exchanged = { readonly status: number; readonly body: string; readonly instance: string };
-
-const NO_ANSWER: Exchanged = { status: 0, body: "", instance: "" };
-
-/** Never rejects: a connection that breaks or an answer that does not come is an outcome like any other. */
-function exchange(planned: Planned, { agent, host, port, key }: SendContext): Promise<Exchanged> {
-  return new Promise((resolve) => {
-    const write = key !== "";
-    const request: ClientRequest = httpRequest(
-      {
-        agent,
-        host,
-        port,
-        path: planned.path,
-        method: write ? "POST" : "GET",
-        headers: write ? { "idempotency-key": key, "content-length": Buffer.byteLength(planned.body) } : {},
-      },
-      (response) => receive(response, resolve),
-    );
-    const limit = setTimeout(() => request.destroy(), TIMEOUT_MS);
-    request.on("error", () => resolve(NO_ANSWER));
-    request.on("close", () => {
-      clearTimeout(limit);
-      resolve(NO_ANSWER);
-    });
-    request.end(planned.body);
-  });
-}
-
-function receive(response: IncomingMessage, resolve: (answer: Exchanged) => void): void {
-  const chunks: Buffer[] = [];
-  response.on("data", (chunk: Buffer) => chunks.push(chunk));
-  response.on("error", () => resolve(NO_ANSWER));
-  response.on("end", () => {
-    const instance = String(response.headers["server-instance"] ?? "");
-    resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8"), instance });
-  });
+function exchange({ path, body }: Planned, { connections, key }: SendContext): Promise<Exchanged> {
+  if (key === "") return connections.exchange({ method: "GET", path, headers: "", body }, TIMEOUT_MS);
+  const headers = `idempotency-key: ${key}\r\n`;
+  return connections.exchange({ method: "POST", path, headers, body }, TIMEOUT_MS);
 }
 
 function progressOf(

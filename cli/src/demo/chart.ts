@@ -32,7 +32,7 @@ export function chart(
   const future = futureColumnsOf(forecasts, futureColumns);
   const top = niceTop(
     Math.max(
-      ...past.map((column) => Math.max(column?.rps ?? 0, column?.capacityRps ?? 0)),
+      ...past.map((column) => Math.max(column?.rps ?? 0, column?.capacityRps || 0)),
       ...future.map((column) => column?.highRps ?? 0),
       1,
     ),

@@ -122,6 +122,10 @@ test("the chart draws demand where it was, the forecast to its right, and nothin
   assert.ok(rows.every((row) => row.length === 100));
   assert.ok(rows.at(-1)!.includes("█"));
   assert.ok(rows.some((row) => row.includes("░")));
+  const unknown = busyObserved();
+  unknown.demand = unknown.demand.map((sample) => ({ ...sample, capacityRps: Number.NaN }));
+  const bare = chart(unknown, { nowMs: NOW, width: 100, height: 8, paint: plain });
+  assert.match(bare[0]!, /^ *800 ┤/);
   const empty = chart(nothingObserved(), { nowMs: NOW, width: 40, height: 4, paint: plain });
   assert.ok(empty.every((row) => /^ *\d* ┤ *$/.test(row)));
 });

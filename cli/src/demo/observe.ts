@@ -105,7 +105,7 @@ export function noteWeights(observed: Observed, message: WeightDecision): void {
 
 export function noteScale(observed: Observed, message: ScaleDecision): void {
   const what = `scale ${message.reason?.rule ?? ""}`;
-  const text = `${message.presentShadows} -> ${message.wantedShadows} shadows: ${message.reason?.text ?? ""}`;
+  const text = `${message.wantedShadows} wanted, ${message.presentShadows} there: ${message.reason?.text ?? ""}`;
   if (text === observed.decisions.findLast((saying) => saying.what.startsWith("scale"))?.text) return;
   push(observed.decisions, { atMs: hlcFromWire(message.header?.time).wallMs, what, text }, SAYINGS_MAX);
 }

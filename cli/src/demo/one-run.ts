@@ -55,9 +55,11 @@ export async function runPolicy(options: RunOptions): Promise<FinishedRun> {
       keyPrefix: stack.run.id,
     });
     const running = load;
-    const killing = killAfter(plan, { load: running, observed, signal });
-    const result = await Promise.race([running.result, whenAborted(signal)]);
-    const killed = await killing;
+    say(`requests go to http://127.0.0.1:${stack.frontendPort}`);
+    const [result, killed] = await Promise.all([
+      Promise.race([running.result, whenAborted(signal)]),
+      killAfter(plan, { load: running, observed, signal }),
+    ]);
     const machine = noise();
     checking = true;
     await waitFor(() => signal.aborted || isWholeAgain(observed, killed.name), {

@@ -92,7 +92,7 @@ function defaults(): string {
   timeout http-keep-alive 60s
   timeout connect 50ms
   timeout server 10s
-  timeout queue 5s
+  timeout queue 10s
   timeout check 1s
   timeout tarpit 24d
   retries 50

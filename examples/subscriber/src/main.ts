@@ -25,6 +25,8 @@ const connection = await connect({
   maxReconnectAttempts: -1,
 });
 for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => void connection.drain());
+// Whoever reads our output has read enough.
+process.stdout.once("error", () => process.exit());
 
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : SUBJECTS;
 const subscriptions = wanted.map(async (subject) => {

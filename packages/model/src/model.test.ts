@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { parseEndpoint } from "./endpoint.ts";
 import { compareHlc, type Hlc, mergeHlc, tickHlc } from "./hlc.ts";
 import { asLabel, isLabel } from "./names.ts";
 import { comparePositions, POSITION_ZERO } from "./position.ts";
@@ -65,5 +66,18 @@ describe("names", () => {
     for (const bad of ["", "-a", "a-", "A", "a.b", "a_b", "a*", ">", "a".repeat(64)])
       assert.ok(!isLabel(bad));
     assert.throws(() => asLabel("No", "pool"), /pool "No" is not a DNS label/);
+  });
+});
+
+describe("endpoints", () => {
+  test("take host:port, IPv6 in brackets", () => {
+    assert.deepEqual(parseEndpoint("127.0.0.1:80"), { host: "127.0.0.1", port: 80 });
+    assert.deepEqual(parseEndpoint("edge-a.lan:0"), { host: "edge-a.lan", port: 0 });
+    assert.deepEqual(parseEndpoint("[::1]:443"), { host: "[::1]", port: 443 });
+  });
+
+  test("take nothing that would mean more inside a URL, and no port that is none", () => {
+    for (const bad of ["", "host", "host:", "host:99999", "a:b:1", ":80", "user@host:1", "host/x:1", "a b:1"])
+      assert.equal(parseEndpoint(bad), undefined, bad);
   });
 });

@@ -3,12 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import {
-  type EnvironmentError,
-  openEnvironment,
-  parseEndpoint,
-  readServiceEnvironment,
-} from "./environment.ts";
+import { type EnvironmentError, openEnvironment, readServiceEnvironment } from "./environment.ts";
 
 const GOOD = {
   UNDERSTUDY_HOST: "edge-a",
@@ -53,12 +48,5 @@ describe("service environment", () => {
     reader.secret("B");
     assert.throws(() => reader.finish(), /B_FILE=.*nothing" cannot be read: ENOENT/);
     rmSync(dir, { recursive: true });
-  });
-
-  test("endpoints take host:port, IPv6 in brackets, and nothing else", () => {
-    assert.deepEqual(parseEndpoint("127.0.0.1:80"), { host: "127.0.0.1", port: 80 });
-    assert.deepEqual(parseEndpoint("[::1]:443"), { host: "[::1]", port: 443 });
-    for (const bad of ["", "host", "host:", "host:99999", "a:b:1", ":80"])
-      assert.equal(parseEndpoint(bad), undefined);
   });
 });

@@ -1,11 +1,10 @@
 /** The part of the environment that all five services share. Each service's config.ts extends it and is the only reader of process.env. */
 
 import { readFileSync } from "node:fs";
+import { type Endpoint, parseEndpoint } from "@understudy/model/endpoint";
 import { isLabel } from "@understudy/model/names";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-export type Endpoint = { readonly host: string; readonly port: number };
 
 export type ServiceEnvironment = {
   /** Name of this host, a DNS label. */
@@ -68,14 +67,6 @@ export function openEnvironment(env: Environment): EnvironmentReader {
       if (mistakes.length > 0) throw new EnvironmentError(mistakes);
     },
   };
-}
-
-/** Undefined when `value` is not host:port; IPv6 hosts stand in brackets. */
-export function parseEndpoint(value: string): Endpoint | undefined {
-  const match = /^(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})$/.exec(value);
-  const port = Number(match?.[2]);
-  if (!match || port > 65_535) return undefined;
-  return { host: match[1]!, port };
 }
 
 export class EnvironmentError extends Error {

@@ -12,7 +12,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import type { Endpoint } from "./environment.ts";
+import type { Endpoint } from "@understudy/model/endpoint";
 import { PEER_NAME, type TlsMaterial } from "./tls.ts";
 
 export const GRPC_MESSAGE_BYTES_MAX = 4 * 1024 * 1024;

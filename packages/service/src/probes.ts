@@ -2,7 +2,7 @@
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Endpoint } from "./environment.ts";
+import type { Endpoint } from "@understudy/model/endpoint";
 import type { Telemetry } from "./telemetry.ts";
 
 export type Probes = { readonly port: number; close(): Promise<void> };

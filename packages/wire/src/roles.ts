@@ -1,6 +1,10 @@
-/** Roles, instances and verdicts between the domain's words and the wire's. */
+/**
+ * Roles, instances and verdicts between the domain's words and the wire's. What comes in is distrusted here, once, for all
+ * who act on it: names become file names and subjects, addresses are connected to, processes are looked at.
+ */
 
 import { create } from "@bufbuild/protobuf";
+import { parseEndpoint } from "@understudy/model/endpoint";
 import type { Hlc } from "@understudy/model/hlc";
 import type {
   Evidence,
@@ -11,6 +15,7 @@ import type {
   Verdict,
   VerdictState,
 } from "@understudy/model/instance";
+import { asLabel } from "@understudy/model/names";
 import {
   VerdictSchema,
   type Verdict as WireVerdict,
@@ -20,10 +25,17 @@ import {
   InstanceSchema,
   type RoleChanged,
   RoleChangedSchema,
+  type Instance as WireInstance,
   InstancePhase as WirePhase,
   Role as WireRole,
 } from "@understudy/wire/gen/role";
 import { headerToWire, hlcFromWire, hlcToWire } from "./header.ts";
+
+/** A resource has tens of instances; far more than these is a mistake or an attack. */
+const INSTANCES_MAX = 1_000;
+const EVIDENCE_MAX = 16;
+const DETAIL_LENGTH_MAX = 1_000;
+const INCARNATION = /^[A-Za-z0-9_-]{1,64}$/;
 
 const ROLE_TO_WIRE: Record<Role, WireRole> = {
   primary: WireRole.PRIMARY,
@@ -49,6 +61,13 @@ function reversed<K extends string, V>(table: Record<K, V>): Map<V, K> {
 const ROLE_FROM_WIRE = reversed(ROLE_TO_WIRE);
 const PHASE_FROM_WIRE = reversed(PHASE_TO_WIRE);
 const VERDICT_FROM_WIRE = reversed(VERDICT_TO_WIRE);
+const SIGNALS: ReadonlySet<string> = new Set<Evidence["signal"]>([
+  "process",
+  "http",
+  "tcp",
+  "exec",
+  "balancer",
+]);
 
 /** A value that a newer or hostile peer sent and we have no word for. */
 function known<K>(value: K | undefined, what: string): K {
@@ -80,28 +99,50 @@ export function rolesToWire(roles: Roles, about: { time: Hlc; source: string; re
   });
 }
 
-/** Throws a RangeError on roles or phases we have no word for. */
+/** Throws a RangeError on words we do not have and on names, addresses and numbers that cannot be. */
 export function rolesFromWire(wire: RoleChanged): Roles {
+  if (wire.instances.length > INSTANCES_MAX)
+    throw new RangeError(`${wire.instances.length} instances, at most ${INSTANCES_MAX}`);
   return {
-    resource: wire.header?.resource ?? "",
-    epoch: Number(wire.epoch),
-    primary: wire.primary,
-    instances: wire.instances.map(
-      (instance): Instance => ({
-        name: instance.name,
-        incarnation: instance.incarnation,
-        host: instance.host,
-        role: known(ROLE_FROM_WIRE.get(instance.role), "role"),
-        phase: known(PHASE_FROM_WIRE.get(instance.phase), "phase"),
-        address: instance.address,
-        gateAddress: instance.gateAddress,
-        pid: instance.pid,
-        pidStartTicks: Number(instance.pidStartTicks),
-        requestedAtMs: Number(instance.requestedAtMs),
-        readyAtMs: Number(instance.readyAtMs),
-      }),
-    ),
+    resource: asLabel(wire.header?.resource ?? "", "resource"),
+    epoch: whole(wire.epoch, "epoch"),
+    primary: wire.primary === "" ? "" : asLabel(wire.primary, "primary"),
+    instances: wire.instances.map(instanceFromWire),
   };
+}
+
+function instanceFromWire(wire: WireInstance): Instance {
+  return {
+    name: asLabel(wire.name, "instance"),
+    incarnation: incarnation(wire.incarnation),
+    host: asLabel(wire.host, "host"),
+    role: known(ROLE_FROM_WIRE.get(wire.role), "role"),
+    phase: known(PHASE_FROM_WIRE.get(wire.phase), "phase"),
+    address: address(wire.address),
+    gateAddress: address(wire.gateAddress),
+    pid: wire.pid,
+    pidStartTicks: whole(wire.pidStartTicks, "start of a process"),
+    requestedAtMs: whole(wire.requestedAtMs, "time"),
+    readyAtMs: whole(wire.readyAtMs, "time"),
+  };
+}
+
+function incarnation(text: string): string {
+  if (!INCARNATION.test(text)) throw new RangeError(`bad incarnation "${text.slice(0, 80)}"`);
+  return text;
+}
+
+/** Empty before the instance is started. */
+function address(text: string): string {
+  if (text !== "" && !parseEndpoint(text)?.port)
+    throw new RangeError(`bad address "${text.slice(0, 80)}", not host:port`);
+  return text;
+}
+
+function whole(value: bigint, what: string): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number) || number < 0) throw new RangeError(`bad ${what} ${value}`);
+  return number;
 }
 
 export function verdictToWire(verdict: Verdict, about: { time: Hlc; source: string }): WireVerdict {
@@ -115,18 +156,18 @@ export function verdictToWire(verdict: Verdict, about: { time: Hlc; source: stri
   });
 }
 
-/** Throws a RangeError on a state we have no word for. */
+/** Throws a RangeError on words we do not have and on names and numbers that cannot be. */
 export function verdictFromWire(wire: WireVerdict): Verdict {
   return {
-    resource: wire.header?.resource ?? "",
-    instance: wire.instance,
-    incarnation: wire.incarnation,
+    resource: asLabel(wire.header?.resource ?? "", "resource"),
+    instance: asLabel(wire.instance, "instance"),
+    incarnation: incarnation(wire.incarnation),
     state: known(VERDICT_FROM_WIRE.get(wire.state), "verdict"),
     sinceMs: hlcFromWire(wire.since).wallMs,
-    evidence: wire.evidence.map(({ signal, alive, detail, ageMs }) => ({
-      signal: signal as Evidence["signal"],
+    evidence: wire.evidence.slice(0, EVIDENCE_MAX).map(({ signal, alive, detail, ageMs }) => ({
+      signal: known(SIGNALS.has(signal) ? (signal as Evidence["signal"]) : undefined, "signal"),
       alive,
-      detail,
+      detail: detail.slice(0, DETAIL_LENGTH_MAX),
       ageMs,
     })),
   };

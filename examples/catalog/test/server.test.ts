@@ -187,17 +187,21 @@ test("health and metrics answer while every worker is busy, and a full queue ref
 });
 
 test("a cold cache halves the speed at first", async (t) => {
-  const service = await ready(
-    await start(t, { env: { CATALOG_SERVICE_MS: "40", CATALOG_WARM_UP_MS: "700" } }),
-  );
-  const timed = async () => {
-    const startMs = performance.now();
-    await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map((id) => fetch(`${service.url}/products/${id}`)));
-    return performance.now() - startMs;
+  // The quickest of several rounds: a busy machine can only make one slower.
+  const quickestMs = async (warmUpMs: string) => {
+    const service = await ready(
+      await start(t, { env: { CATALOG_SERVICE_MS: "100", CATALOG_WARM_UP_MS: warmUpMs } }),
+    );
+    const rounds: number[] = [];
+    for (let round = 0; round < 4; round += 1) {
+      const startMs = performance.now();
+      await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map((id) => fetch(`${service.url}/products/${id}`)));
+      rounds.push(performance.now() - startMs);
+    }
+    return Math.min(...rounds);
   };
-  const coldMs = (await timed()) + (await timed());
-  await delay(700);
-  const warmMs = (await timed()) + (await timed());
+  const coldMs = await quickestMs("600000");
+  const warmMs = await quickestMs("0");
   assert.ok(warmMs < coldMs * 0.75, `${warmMs} ms warm, ${coldMs} ms cold`);
 });
 

@@ -48,7 +48,8 @@ test("the first guess holds until load was seen at different rates and near enou
     ...sample,
     signals: { busyWorkers: 7 * noise.next(), cpuCores: noise.next() },
   }));
-  for (const samples of [[], varied.slice(0, 5), same, idle, unrelated]) {
+  const neverAsked = Array.from({ length: 60 }, () => load(0));
+  for (const samples of [[], varied.slice(0, 5), same, idle, unrelated, neverAsked]) {
     const { learned, instanceRps } = fitCapacity(samples, POLICY);
     assert.equal(learned, false);
     assert.equal(instanceRps, 150);

@@ -168,7 +168,8 @@ function fitSignal(samples: readonly LoadSample[], signal: string, target: numbe
   const usable = samples.filter((sample) => isUsable(sample, signal, limit));
   const rates = usable.map(({ rps }) => rps);
   const values = usable.map(({ signals }) => signals[signal]!);
-  if (usable.length < SAMPLES_MIN || !(Math.min(...rates) <= VARIETY_MAX * Math.max(...rates)))
+  // Strictly below: an instance that is never asked has rates of 0 only, and no line goes through one point.
+  if (usable.length < SAMPLES_MIN || !(Math.min(...rates) < VARIETY_MAX * Math.max(...rates)))
     return undefined;
   const line = new TheilSenRegression(rates, values);
   const { r2 } = line.score(rates, values);

@@ -166,6 +166,21 @@ describe("gRPC over mTLS", () => {
     client.close();
   });
 
+  test("a caller does not believe a server that shows an application's certificate", async () => {
+    const services = [
+      implement(
+        ReplicationControl,
+        replication(async () => create(BarrierResponseSchema)),
+      ),
+    ];
+    const impostor = await serveGrpc({ listen: ANY_PORT, tls: tlsOf("app-catalog"), services });
+    const client = connectGrpc(ReplicationControl, `127.0.0.1:${impostor.port}`, tlsOf("replicator"));
+    const call = client.barrier(create(BarrierRequestSchema, { resource: "catalog" }), { deadlineMs: 2_000 });
+    await assert.rejects(call, GrpcError);
+    client.close();
+    await impostor.close();
+  });
+
   test("private keys are readable by their owner only", () => {
     assert.equal(statSync(join(dir, "replicator", "tls.key")).mode & 0o777, 0o600);
     assert.equal(statSync(join(dir, "ca.key")).mode & 0o777, 0o600);

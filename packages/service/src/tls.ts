@@ -1,7 +1,8 @@
 /**
  * mTLS material: a small certificate authority made on first start, and one certificate per service.
- * The common name says who a peer is ("replicator", "app-catalog"); every certificate also carries the DNS name
- * "understudy", so that a peer on any address can be verified under one name.
+ * The common name says who a peer is ("replicator", "app-catalog"). A service's certificate also carries the DNS name
+ * "understudy", so that it can be verified under one name on any address. An application's does not: it may call, but a
+ * program that takes a service's port while that is away must not be believed by the others.
  */
 
 import { webcrypto } from "node:crypto";
@@ -10,6 +11,8 @@ import { join } from "node:path";
 import type * as X509 from "@peculiar/x509";
 
 export const PEER_NAME = "understudy";
+/** "app-catalog": the certificate of a resource's own instances. */
+const APPLICATION_PREFIX = "app-";
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const CA_DAYS = 3650;
@@ -23,6 +26,16 @@ const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 async function loadX509(): Promise<typeof X509> {
   await import("reflect-metadata");
   return import("@peculiar/x509");
+}
+
+/** Name in the certificate of a resource's instances. */
+export function applicationName(resource: string): string {
+  return `${APPLICATION_PREFIX}${resource}`;
+}
+
+/** Applications may ask for a Barrier of their own resource, and for nothing else. */
+export function isApplication(peer: string): boolean {
+  return peer.startsWith(APPLICATION_PREFIX);
 }
 
 /** PEM texts, as node:tls and grpc-js take them. */
@@ -66,13 +79,23 @@ export async function createAuthority(dir: string): Promise<CertificateAuthority
   return { certificate, key: keys.privateKey };
 }
 
-/** Writes ca.crt, tls.crt and tls.key for `name` into `dir`. `addresses` are the IP addresses it may be reached at. */
+/** Writes ca.crt, tls.crt and tls.key for `name` into `dir`. `addresses` are the IP addresses a service may be reached at. */
 export async function issueCertificate(
   authority: CertificateAuthority,
   { name, dir, addresses = ["127.0.0.1"] }: { name: string; dir: string; addresses?: readonly string[] },
 ): Promise<void> {
   const x509 = await loadX509();
   const keys = await makeKeys();
+  const use = isApplication(name)
+    ? [new x509.ExtendedKeyUsageExtension([CLIENT_AUTH])]
+    : [
+        new x509.ExtendedKeyUsageExtension([SERVER_AUTH, CLIENT_AUTH]),
+        new x509.SubjectAlternativeNameExtension([
+          { type: "dns", value: PEER_NAME },
+          { type: "dns", value: "localhost" },
+          ...addresses.map((value) => ({ type: "ip" as const, value })),
+        ]),
+      ];
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
     subject: `CN=${name}`,
@@ -84,12 +107,7 @@ export async function issueCertificate(
     extensions: [
       new x509.BasicConstraintsExtension(false),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([SERVER_AUTH, CLIENT_AUTH]),
-      new x509.SubjectAlternativeNameExtension([
-        { type: "dns", value: PEER_NAME },
-        { type: "dns", value: "localhost" },
-        ...addresses.map((value) => ({ type: "ip" as const, value })),
-      ]),
+      ...use,
       await x509.AuthorityKeyIdentifierExtension.create(authority.certificate),
     ],
   });

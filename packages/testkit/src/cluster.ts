@@ -10,7 +10,12 @@ import { connectJetStream, ensureStreams, type NatsAccess } from "@understudy/bu
 import { parseConfiguration } from "@understudy/service/configuration";
 import { applyConfiguration } from "@understudy/service/configuration-apply";
 import { formatMistake } from "@understudy/service/configuration-mistakes";
-import { type CertificateAuthority, createAuthority, issueCertificate } from "@understudy/service/tls";
+import {
+  applicationName,
+  type CertificateAuthority,
+  createAuthority,
+  issueCertificate,
+} from "@understudy/service/tls";
 import { type Context, writeContext } from "./context.ts";
 import { TestkitError } from "./error.ts";
 import { freePort } from "./ports.ts";
@@ -205,7 +210,8 @@ async function apply(
   const parsed = parseConfiguration(yaml, "configuration");
   // An instance asks for Barrier under a certificate of its resource's own, which must be there before it starts.
   if (parsed.ok)
-    for (const { name } of parsed.configuration.resources) await parts.certificates.dirOf(`app-${name}`);
+    for (const { name } of parsed.configuration.resources)
+      await parts.certificates.dirOf(applicationName(name));
   const bus = await connectJetStream({ ...parts.access, name: "testkit" });
   try {
     const outcome = await applyConfiguration(bus, {

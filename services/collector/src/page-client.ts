@@ -32,10 +32,11 @@ export class PageClient {
   get(timeoutMs: number): Promise<string> {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     if (this.#waiting) throw new Error("a page is under way already");
+    // First of all: an address that is none throws here, and nothing may be waiting for an answer then.
+    this.#socket ??= this.#connect();
     this.#waiting = { resolve, reject };
     this.#received = Buffer.alloc(0);
     const timer = setTimeout(() => this.#fail(new Error(`no page within ${timeoutMs} ms`)), timeoutMs);
-    this.#socket ??= this.#connect();
     this.#socket.write(this.#request);
     return promise.finally(() => clearTimeout(timer));
   }

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { after, describe, it } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
 import { PageClient, parseAnswer } from "../src/page-client.ts";
 
@@ -69,6 +70,14 @@ describe("the page client", { timeout: 30_000 }, () => {
     assert.equal(await client.get(WITHIN_MS), "first 2\nlast é 2\n");
     assert.equal(await client.get(WITHIN_MS), "last é 3\n");
     assert.equal(connections(), 1);
+  });
+
+  it("refuses an address that is none, again and again, and leaves nothing behind that fails later", async () => {
+    const client = new PageClient("127.0.0.1:none", "/metrics");
+    for (let attempt = 0; attempt < 2; attempt += 1)
+      assert.throws(() => client.get(1), { code: "ERR_SOCKET_BAD_PORT" });
+    // A time-out that nobody waits for would end the test run here.
+    await delay(20);
   });
 
   it("connects anew after an answer that closes, and after a server that went away", async () => {

@@ -5,6 +5,7 @@ import type { Clock } from "@understudy/model/clock";
 import { HLC_ZERO, tickHlc } from "@understudy/model/hlc";
 import { isLabel } from "@understudy/model/names";
 import { type Call, GrpcError, type Implementation, implement } from "@understudy/service/grpc";
+import { isApplication } from "@understudy/service/tls";
 import { AnnounceResponseSchema, HealthControl } from "@understudy/wire/gen/control";
 import { verdictToWire } from "@understudy/wire/roles";
 import type { Board } from "./board.ts";
@@ -52,7 +53,7 @@ export function healthControl({
 
 /** Certificates of applications are for Barrier only. */
 function refuseApplications(call: Call): void {
-  if (call.peer.startsWith("app-")) {
+  if (isApplication(call.peer)) {
     throw new GrpcError("permission-denied", `"${call.peer}" may not watch verdicts`);
   }
 }

@@ -51,7 +51,7 @@ function refuseOthers(state: ResourceState, { instance, epoch }: BarrierRequest)
   if (primary.name !== instance)
     throw new GrpcError("failed-precondition", `${primary.name} is the primary, not ${instance}`);
   const inForce = state.authority?.epoch ?? 0;
-  if (epoch !== 0 && epoch !== inForce)
+  if (epoch !== inForce)
     throw new GrpcError("failed-precondition", `epoch ${inForce} is in force, not ${epoch}`);
 }
 

@@ -8,6 +8,7 @@ import {
   type Implementation,
   implement,
 } from "@understudy/service/grpc";
+import { applicationName, isApplication } from "@understudy/service/tls";
 import {
   BarrierResponseSchema,
   ReplicationControl,
@@ -24,9 +25,6 @@ import { lostText } from "./store-view.ts";
 import type { Instruments } from "./telemetry.ts";
 import type { Unit } from "./unit.ts";
 import type { WatchBoard } from "./watch-board.ts";
-
-/** Certificates of instances: they may ask for a Barrier of their own resource, and for nothing else. */
-const APP_PREFIX = "app-";
 
 export type ControlParts = {
   readonly units: ReadonlyMap<string, Unit>;
@@ -86,7 +84,7 @@ async function barrier(
   { instruments }: ControlParts,
   { resource, instance, epoch, call }: { resource: string; instance: string; epoch: bigint; call: Call },
 ) {
-  if (call.peer.startsWith(APP_PREFIX) && call.peer !== `${APP_PREFIX}${resource}`) {
+  if (isApplication(call.peer) && call.peer !== applicationName(resource)) {
     throw new GrpcError("permission-denied", `"${call.peer}" may not ask for a Barrier of ${resource}`);
   }
   const startedMs = performance.now();
@@ -108,8 +106,7 @@ async function barrier(
 }
 
 function refuseApps({ peer }: Call): void {
-  if (peer.startsWith(APP_PREFIX))
-    throw new GrpcError("permission-denied", `"${peer}" may ask for Barrier only`);
+  if (isApplication(peer)) throw new GrpcError("permission-denied", `"${peer}" may ask for Barrier only`);
 }
 
 function statusOf(name: string, unit: Unit, { board, bootMs }: ControlParts): ResourceStatus {

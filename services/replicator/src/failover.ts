@@ -51,11 +51,13 @@ export function advance(state: ResourceState, at: At): Step {
 }
 
 function needOf(state: ResourceState): Need {
-  const { authority, wish } = state;
+  const { authority } = state;
   if (!authority || state.store.phase === "unknown") return undefined;
   const named = authority.primary;
   if (!named) return unnamedNeed(state);
   const primary = primaryOf(state);
+  // From here its life cannot be judged: its own host keeps it, and takes it over.
+  if (!primary && leadsElsewhere(state)) return wished(state);
   if (!primary || primary.stage.at === "lost") {
     return {
       cause: "failover",
@@ -63,7 +65,15 @@ function needOf(state: ResourceState): Need {
     };
   }
   if (primary.crowned !== authority.epoch) return state.lease.held === "no" ? undefined : { resume: primary };
+  return wished(state);
+}
+
+function wished({ wish }: ResourceState): Need {
   return wish && { cause: wish.kind === "switchover" ? "switchover" : "failover", reason: wish.reason };
+}
+
+function leadsElsewhere({ authority, host }: ResourceState): boolean {
+  return authority?.lease !== undefined && authority.lease.holder !== host;
 }
 
 /** The store names nobody: the resource is new, or the store was recovered while its primary ran on. */
@@ -104,13 +114,33 @@ export function claimed(state: ResourceState, outcome: Outcome<Claim>, at: At): 
 function fence(state: ResourceState, takeover: Running, at: At): Step {
   const named = state.authority?.primary;
   const old = named && find(state, named.instance);
-  if (!old) return commit(state, takeover, at);
+  if (!old) return leadsElsewhere(state) ? fenceElsewhere(state, takeover, at) : commit(state, takeover, at);
   const next: ResourceState = { ...state, takeover: { ...takeover, step: "fencing" } };
   const member = memberOf(old);
   if (takeover.cause === "switchover") {
     return step(next, { kind: "stop-writes", member, order: shadowOrder(state) });
   }
   return step(next, { kind: "fence", member });
+}
+
+/** Nobody here can stop its writes, but under our claim it cannot renew: at the end of its lease it has stopped itself. */
+function fenceElsewhere(state: ResourceState, takeover: Running, at: At): Step {
+  const { instance } = state.authority!.primary!;
+  const why = `it runs on ${state.authority!.lease!.holder}`;
+  if (takeover.cause === "switchover")
+    return calledOff(state, takeover, `its writes cannot be stopped from here: ${why}`);
+  return waitOut(state, takeover, { instance, why, at });
+}
+
+function waitOut(
+  state: ResourceState,
+  takeover: Running,
+  { instance, why, at }: { instance: string; why: string; at: At },
+): Step {
+  return step(
+    { ...state, takeover: { ...takeover, step: "waiting-out", untilBootMs: waitedOutMs(state, at) } },
+    announce("fence.unconfirmed", `${instance} may still run (${why}): its lease is waited out`),
+  );
 }
 
 export function fenced(
@@ -123,12 +153,7 @@ export function fenced(
   if (result.confirmed) return salvage(state, takeover, at);
   if (takeover.cause === "switchover")
     return calledOff(state, takeover, `its writes cannot be stopped: ${result.why}`);
-  const untilBootMs = waitedOutMs(state, at);
-  const text = `${instance} may still run (${result.why}): its lease is waited out`;
-  return step(
-    { ...state, takeover: { ...takeover, step: "waiting-out", untilBootMs } },
-    announce("fence.unconfirmed", text),
-  );
+  return waitOut(state, takeover, { instance, why: result.why, at });
 }
 
 function salvage(state: ResourceState, takeover: Running, at: At): Step {

@@ -12,7 +12,9 @@ import type { RecordFile } from "./record-file.ts";
 import type { ResourceState } from "./resource-state.ts";
 
 /** Longer than a failover may take; another coordinator waits no longer than this for a dead one. */
-const CLAIM_TTL_MS = 5000;
+const CLAIM_TTL_MIN_MS = 5000;
+/** A holder whose end is not confirmed is waited out under the claim: it must not expire before the lease. */
+const CLAIM_TTL_LEASES = 2;
 /** A program looks at its role order before and after a write: what began before the order ends within this. */
 const WRITES_SETTLE_MS = 30;
 
@@ -102,14 +104,22 @@ type StoreEffect = Extract<
   { kind: "read-store" | "claim" | "commit" | "renew" | "set-in-sync" | "save" }
 >;
 
-function storeCalls({ store, resource, host, clock, post }: PerformParts): (effect: StoreEffect) => void {
+function storeCalls({
+  store,
+  resource,
+  host,
+  clock,
+  post,
+  state,
+}: PerformParts): (effect: StoreEffect) => void {
   async function call(effect: StoreEffect): Promise<Event> {
     const sentBootMs = clock.bootMs();
     switch (effect.kind) {
       case "read-store":
         return { kind: "store-read", authority: await store.read(resource) };
       case "claim": {
-        const request = { resource, epoch: effect.epoch, coordinator: host, ttlMs: CLAIM_TTL_MS };
+        const ttlMs = Math.max(CLAIM_TTL_MIN_MS, CLAIM_TTL_LEASES * state().spec.lease.durationMs);
+        const request = { resource, epoch: effect.epoch, coordinator: host, ttlMs };
         return { kind: "claimed", outcome: await store.claim(request) };
       }
       case "commit": {

@@ -10,6 +10,7 @@ import { TOPICS } from "@understudy/bus/topics";
 import type { MirrorListener } from "@understudy/mirror/engine";
 import type { Clock } from "@understudy/model/clock";
 import { parseEndpoint } from "@understudy/model/endpoint";
+import type { Verdict } from "@understudy/model/instance";
 import type { Configuration, ResourceSpec } from "@understudy/model/policy";
 import type { ResourceDriver } from "@understudy/resource/driver";
 import { followConfiguration } from "@understudy/service/configuration";
@@ -20,6 +21,7 @@ import type { Telemetry } from "@understudy/service/telemetry";
 import type { TlsMaterial } from "@understudy/service/tls";
 import { type Store, StoreError } from "@understudy/state/store";
 import { type HealthControl, HealthWatchRequestSchema } from "@understudy/wire/gen/control";
+import type { Verdict as WireVerdict } from "@understudy/wire/gen/health";
 import { verdictFromWire } from "@understudy/wire/roles";
 import { replicationControl } from "./control.ts";
 import type { MirrorEngine } from "./mirrors.ts";
@@ -115,17 +117,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
         }
       },
     },
-    {
-      name: "health",
-      run: (signal) =>
-        followForever((within) => parts.health.watch(ALL_RESOURCES, { signal: within }), {
-          signal,
-          onItem: (wire) => {
-            const verdict = verdictFromWire(wire);
-            units.get(verdict.resource)?.post({ kind: "verdict", verdict });
-          },
-        }),
-    },
+    followHealth(parts, (verdict) => units.get(verdict.resource)?.post({ kind: "verdict", verdict })),
     {
       name: "tick",
       run: (signal) => every(TICK_MS, signal, () => eachUnit((unit) => unit.post({ kind: "tick" }))),
@@ -163,6 +155,32 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
       await (await listening)?.listener.close();
       await parts.driver.close();
     },
+  };
+}
+
+/** A verdict that cannot be must not end the stream that brings all others. Without health, process exits are evidence still. */
+function followHealth(
+  { health, log }: Pick<ReplicatorParts, "health" | "log">,
+  take: (verdict: Verdict) => void,
+): Actor {
+  let away = false;
+  const onItem = (wire: WireVerdict) => {
+    away = false;
+    try {
+      take(verdictFromWire(wire));
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      log.warn("verdict refused", { error });
+    }
+  };
+  const onLost = (error: unknown) => {
+    if (!away) log.warn("health lost: only ends of processes are noticed until it is back", { error });
+    away = true;
+  };
+  return {
+    name: "health",
+    run: (signal) =>
+      followForever((within) => health.watch(ALL_RESOURCES, { signal: within }), { signal, onItem, onLost }),
   };
 }
 

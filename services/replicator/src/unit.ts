@@ -4,6 +4,7 @@ import type { MirrorListener } from "@understudy/mirror/engine";
 import type { Clock } from "@understudy/model/clock";
 import type { ResourceSpec } from "@understudy/model/policy";
 import type { ResourceDriver } from "@understudy/resource/driver";
+import { GrpcError } from "@understudy/service/grpc";
 import type { Log } from "@understudy/service/log";
 import type { TlsMaterial } from "@understudy/service/tls";
 import type { Store } from "@understudy/state/store";
@@ -21,6 +22,9 @@ import { openRecordFile } from "./record-file.ts";
 import { newResource, type ResourceState } from "./resource-state.ts";
 import { phasesOf, statesOf } from "./states.ts";
 import { type Instruments, traceTakeovers } from "./telemetry.ts";
+
+/** Barriers at once: each is looked at on every change, so that their number must have an end. */
+const BARRIERS_MAX = 2_048;
 
 export type UnitParts = {
   readonly host: string;
@@ -58,6 +62,7 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
   const traced = traceTakeovers(instruments, () => performance.now());
   const answers = createAnswers();
   const progressed = new Set<() => void>();
+  let barriers = 0;
   // The loop and what it drives know each other: each part reaches the loop through these two once it is there.
   const state = () => loop.state();
   const post = (event: Event) => loop.post(event);
@@ -103,28 +108,32 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
     publisher.states(spec.name, (about) => statesOf(state(), { ...seen, stateBytes }, about));
   }
 
+  /** Calls back at every change of the state or of a shadow's progress. */
+  function onChange(listener: () => void): () => void {
+    const stop = loop.onChange(listener);
+    progressed.add(listener);
+    return () => {
+      stop();
+      progressed.delete(listener);
+    };
+  }
+
   const running = await instances.list();
   loop.post({ kind: "adopted", kept, running });
   return {
     state,
     post,
     ask: (request, signal) => answers.ask((id) => post({ kind: "asked", id, request }), signal),
-    barrier: (request) =>
-      barrier(
-        {
-          state,
-          primary: mirrors.primary,
-          onChange: (listener) => {
-            const stop = loop.onChange(listener);
-            progressed.add(listener);
-            return () => {
-              stop();
-              progressed.delete(listener);
-            };
-          },
-        },
-        request,
-      ),
+    barrier: async (request) => {
+      if (barriers >= BARRIERS_MAX)
+        throw new GrpcError("unavailable", `${barriers} Barriers are waiting already: ask again`);
+      barriers += 1;
+      try {
+        return await barrier({ state, primary: mirrors.primary, onChange }, request);
+      } finally {
+        barriers -= 1;
+      }
+    },
     publishStates,
     close: async () => {
       loop.close();

@@ -143,14 +143,18 @@ test("a shadow refuses writes", async () => {
 test("an instance may ask for a Barrier of its own resource, and for nothing else", async () => {
   const own = clientOf(place, `app-${RESOURCE}`);
   const other = clientOf(place, "app-other");
-  const request = create(BarrierRequestSchema, { resource: RESOURCE, instance: (await settled()).name });
+  const { name } = await settled();
+  const { epoch } = (await started.status()).roles!;
+  const request = create(BarrierRequestSchema, { resource: RESOURCE, instance: name, epoch });
   try {
     const { members } = await own.barrier(request);
     assert.deepEqual(members, [`${RESOURCE}-2`]);
     await assert.rejects(other.barrier(request), { code: "permission-denied" });
     await assert.rejects(own.status(create(StatusRequestSchema, {})), { code: "permission-denied" });
-    const shadow = create(BarrierRequestSchema, { resource: RESOURCE, instance: `${RESOURCE}-2` });
-    await assert.rejects(own.barrier(shadow), { code: "failed-precondition" });
+    for (const wrong of [{ instance: `${RESOURCE}-2` }, { epoch: epoch + 1n }, { epoch: 0n }]) {
+      const refused = create(BarrierRequestSchema, { ...request, ...wrong });
+      await assert.rejects(own.barrier(refused), { code: "failed-precondition" });
+    }
   } finally {
     own.close();
     other.close();

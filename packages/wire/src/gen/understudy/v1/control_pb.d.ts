@@ -267,7 +267,7 @@ export declare type BarrierRequest = Message<"understudy.v1.BarrierRequest"> & {
   instance: string;
 
   /**
-   * The epoch under which the caller wrote; 0: whatever is in force.
+   * The epoch under which the caller wrote, from its role order. Refused unless it is in force.
    *
    * @generated from field: uint64 epoch = 3;
    */

@@ -6,9 +6,11 @@
 
 import type { ResourceSpec } from "@understudy/model/policy";
 import type { Busy } from "./inputs.ts";
-import { clampShadows, holdPeaks, type Scale, TOLERANCE } from "./scale.ts";
+import { clampShadows, holdPeaks, type Scale } from "./scale.ts";
 
 const LOOP_MS = 1_000;
+/** Busy workers this near to the target change nothing (HPA's own tolerance). */
+const TOLERANCE = 0.1;
 
 export type Reactive = {
   /** Samples since the last look. */

@@ -7,8 +7,6 @@
 import type { ResourceSpec } from "@understudy/model/policy";
 import { forecastPeak, type Prediction } from "./inputs.ts";
 
-/** A demand above the instances' targets by this much changes nothing yet: targets have room, noise has none (as HPA's tolerance). */
-export const TOLERANCE = 0.1;
 /** A rise that lasts less than this is noise of the measurement. */
 const OBSERVED_FOR_MS = 300;
 const CREATIONS_MAX = 16;
@@ -83,10 +81,10 @@ function ruleOf(
   return forecast > observed ? "predictive" : "reactive";
 }
 
-/** The fewest shadows with which `demandRps` keeps every instance near its target. */
+/** The fewest shadows with which `demandRps` keeps every instance at its target or below. */
 export function shadowsFor(demandRps: number, { instanceRps }: Pick<ScaleInputs, "instanceRps">): number {
   if (!(instanceRps > 0)) return 0;
-  return Math.max(0, Math.ceil(demandRps / (instanceRps * (1 + TOLERANCE)) - 1e-9) - 1);
+  return Math.max(0, Math.ceil(demandRps / instanceRps - 1e-9) - 1);
 }
 
 /** Wanted is the most that was needed within the hold time: out at once, in when it is over. */

@@ -5,6 +5,10 @@
  * Lines are fitted by the median of slopes (Theil-Sen, ml-regression), which up to a quarter of odd samples cannot bend;
  * those known to be odd are left out before: cold instances (their caches are empty), saturated ones (they serve what
  * they can, not what they are asked), those that did not serve all the time.
+ *
+ * Busy workers' line is not fitted but known: by Little's law (1961) their mean is rate x service time, through the
+ * origin. A fitted one comes out flatter, because the measured rate has noise of its own (regression dilution): it would
+ * promise a tenth more than an instance carries.
  */
 
 import { METRIC_NAMES, type MetricName } from "@understudy/model/metric-names";
@@ -12,10 +16,7 @@ import type { ResourceSpec } from "@understudy/model/policy";
 import { TheilSenRegression } from "ml-regression";
 import type { Row } from "./batch.ts";
 
-/**
- * One sample is a mean over so long. Busy workers at an instant are all noise, and noise of the rate would flatten the
- * line: at 160 requests per second it is 8 % over a second and 4.6 % over three.
- */
+/** One sample is a mean over so long: at 160 requests per second the rate's noise is 8 % over a second, 4.6 % over three. */
 const BLOCK_MS = 3_000;
 /** The pairs of so many samples are 8,000 slopes: half a millisecond. */
 const SAMPLES_MAX = 128;
@@ -171,25 +172,30 @@ function fitSignal(samples: readonly LoadSample[], signal: string, target: numbe
   // Strictly below: an instance that is never asked has rates of 0 only, and no line goes through one point.
   if (usable.length < SAMPLES_MIN || !(Math.min(...rates) < VARIETY_MAX * Math.max(...rates)))
     return undefined;
-  const line = new TheilSenRegression(rates, values);
-  const { r2 } = line.score(rates, values);
-  if (!Number.isFinite(line.slope + line.intercept)) return undefined;
-  const curve = {
-    signal,
-    intercept: line.intercept,
-    slope: line.slope,
-    target: target * limit,
-    rSquared: Number.isFinite(r2) ? r2 : 0,
-    samples: usable.length,
-  };
+  const fitted = new TheilSenRegression(rates, values);
+  const { r2 } = fitted.score(rates, values);
+  const { intercept, slope } = signal === "busyWorkers" ? lineOfLittle(rates, values) : fitted;
+  if (!Number.isFinite(slope + intercept)) return undefined;
+  const rSquared = Number.isFinite(r2) ? r2 : 0;
+  const curve = { signal, intercept, slope, target: target * limit, rSquared, samples: usable.length };
   const isSeen = Math.max(...values) >= SEEN_MIN * limit;
-  const says = isSeen && line.slope > 0 && curve.rSquared >= R_SQUARED_MIN;
-  return { curve, carriesRps: says ? (curve.target - line.intercept) / line.slope : Number.NaN };
+  const says = isSeen && slope > 0 && rSquared >= R_SQUARED_MIN;
+  return { curve, carriesRps: says ? (curve.target - intercept) / slope : Number.NaN };
+}
+
+/** Through the origin, with the median service time as its slope. */
+function lineOfLittle(rates: readonly number[], busy: readonly number[]): Pick<Curve, "intercept" | "slope"> {
+  const serviceTimes = busy.map((value, i) => value / rates[i]!).filter(Number.isFinite);
+  return { intercept: 0, slope: median(serviceTimes) };
 }
 
 function isUsable({ rps, signals }: LoadSample, signal: string, limit: number): boolean {
   const value = signals[signal] ?? Number.NaN;
   return Number.isFinite(rps) && Number.isFinite(value) && !(value > SATURATED * limit);
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
 /** NaN when nothing says how far a signal can go. */

@@ -8,7 +8,6 @@ import {
   type Implementation,
   implement,
 } from "@understudy/service/grpc";
-import { applicationName, isApplication } from "@understudy/service/tls";
 import {
   BarrierResponseSchema,
   ReplicationControl,
@@ -18,6 +17,7 @@ import {
 } from "@understudy/wire/gen/control";
 import type { RoleChanged } from "@understudy/wire/gen/role";
 import { positionToWire } from "@understudy/wire/header";
+import { admit } from "./callers.ts";
 import type { Request } from "./events.ts";
 import { usableUntilMs } from "./lease.ts";
 import type { ResourceState } from "./resource-state.ts";
@@ -47,7 +47,7 @@ export function replicationControl(parts: ControlParts): Implementation {
   };
 
   async function ask(resource: string, request: Request, call: Call): Promise<RoleChanged> {
-    refuseApps(call);
+    admit(request.kind, { ...call, resource });
     const answer = await unitOf(resource).ask(request, call.signal);
     if (!answer.done) throw new GrpcError(answer.code, answer.why);
     const roles = board.roles(resource);
@@ -65,14 +65,14 @@ export function replicationControl(parts: ControlParts): Implementation {
     recreate: ({ resource, instance }, call) => ask(resource, { kind: "recreate", instance }, call),
     scale: ({ resource, shadows }, call) => ask(resource, { kind: "scale", shadows }, call),
     status: async ({ resource }, call) => {
-      refuseApps(call);
+      admit("status", { ...call, resource });
       const chosen = resource === "" ? [...units] : [[resource, unitOf(resource)] as const];
       const resources = chosen.map(([name, unit]) => statusOf(name, unit, parts));
       return create(StatusResponseSchema, { resources });
     },
-    watch: ({ resource }, call) => {
-      refuseApps(call);
-      return board.watch(resource, AbortSignal.any([call.signal, parts.stop]));
+    watch: async function* ({ resource }, call) {
+      admit("watch", { ...call, resource });
+      yield* board.watch(resource, AbortSignal.any([call.signal, parts.stop]));
     },
     barrier: (request, call) => barrier(unitOf, parts, { ...request, call }),
   };
@@ -84,9 +84,7 @@ async function barrier(
   { instruments }: ControlParts,
   { resource, instance, epoch, call }: { resource: string; instance: string; epoch: bigint; call: Call },
 ) {
-  if (isApplication(call.peer) && call.peer !== applicationName(resource)) {
-    throw new GrpcError("permission-denied", `"${call.peer}" may not ask for a Barrier of ${resource}`);
-  }
+  admit("barrier", { ...call, resource });
   const startedMs = performance.now();
   try {
     const { signal } = call;
@@ -103,10 +101,6 @@ async function barrier(
     instruments.barriersRefused.add(1, { resource, reason });
     throw error;
   }
-}
-
-function refuseApps({ peer }: Call): void {
-  if (isApplication(peer)) throw new GrpcError("permission-denied", `"${peer}" may ask for Barrier only`);
 }
 
 function statusOf(name: string, unit: Unit, { board, bootMs }: ControlParts): ResourceStatus {

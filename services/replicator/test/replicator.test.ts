@@ -16,6 +16,7 @@ import {
   ScaleRequestSchema,
   StatusRequestSchema,
   SwitchoverRequestSchema,
+  WatchRequestSchema,
 } from "@understudy/wire/gen/control";
 import { type Instance, InstancePhase } from "@understudy/wire/gen/role";
 import {
@@ -158,6 +159,32 @@ test("an instance may ask for a Barrier of its own resource, and for nothing els
   } finally {
     own.close();
     other.close();
+  }
+});
+
+test("the balancer may look and not touch, the collector neither", async () => {
+  const [balancer, collector] = [clientOf(place, "balancer"), clientOf(place, "collector")];
+  const { name } = await settled();
+  const look = create(StatusRequestSchema, { resource: RESOURCE });
+  const watch = create(WatchRequestSchema, { resource: RESOURCE });
+  const firstOf = async (client: typeof balancer) => {
+    const stop = new AbortController();
+    for await (const { update } of client.watch(watch, { signal: stop.signal })) return update.case;
+    return undefined;
+  };
+  try {
+    assert.equal((await balancer.status(look)).resources.length, 1);
+    assert.equal(await firstOf(balancer), "roles");
+    const denied = { code: "permission-denied" };
+    const change = create(SwitchoverRequestSchema, { resource: RESOURCE });
+    await assert.rejects(balancer.switchover(change), denied);
+    await assert.rejects(collector.switchover(change), denied);
+    await assert.rejects(collector.status(look), denied);
+    await assert.rejects(firstOf(collector), denied);
+    assert.equal((await primary())?.name, name);
+  } finally {
+    balancer.close();
+    collector.close();
   }
 });
 

@@ -35,7 +35,7 @@ export type Place = {
 
 export async function preparePlace(parts: { folder: string; redis: RedisServer; bus: Bus }): Promise<Place> {
   const authority = await createAuthority(join(parts.folder, "tls"));
-  for (const name of ["replicator", "cli", `app-${RESOURCE}`, "app-other"]) {
+  for (const name of ["replicator", "cli", "balancer", "collector", `app-${RESOURCE}`, "app-other"]) {
     await issueCertificate(authority, { name, dir: join(parts.folder, "tls", name) });
   }
   return { ...parts, grpcPort: await freePort(), mirrorPort: await freePort() };

@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import type { Hlc } from "@understudy/model/hlc";
 import type { Applied, Plan } from "@understudy/traffic/driver";
 import { EventSchema, type Event as WireEvent } from "@understudy/wire/gen/event";
+import type { Hlc as WireHlc } from "@understudy/wire/gen/header";
 import { type LbApplied, LbAppliedSchema, type LbCommand, LbCommandSchema } from "@understudy/wire/gen/lb";
 import type { MetricBatch } from "@understudy/wire/gen/metrics";
 import type { Prediction as WirePrediction } from "@understudy/wire/gen/prediction";
@@ -24,13 +25,14 @@ export type About = { readonly time: Hlc; readonly source: string };
 export function predictionFromWire(wire: WirePrediction): Prediction {
   const { current, capacity } = wire;
   if (!current) throw new RangeError("a prediction without current demand");
-  if (!isCount(current.movableRps) || !isCount(current.immovableRps))
-    throw new RangeError("demand is no number");
+  if (!isRate(current.movableRps) || !isRate(current.immovableRps))
+    throw new RangeError("demand is no number that can be");
   const levels = wire.quantileLevels;
   const horizons = wire.horizons.map(({ aheadMs, totalRps }) => {
     if (totalRps.length !== levels.length)
       throw new RangeError(`${totalRps.length} quantiles for ${levels.length} levels`);
-    if (!totalRps.every(isCount)) throw new RangeError(`the forecast ${aheadMs} ms ahead is no number`);
+    if (!totalRps.every(isRate))
+      throw new RangeError(`the forecast ${aheadMs} ms ahead is no number that can be`);
     return { aheadMs, totalRps };
   });
   const instanceRps = capacity?.instanceRps ?? 0;
@@ -41,17 +43,37 @@ export function predictionFromWire(wire: WirePrediction): Prediction {
     levels,
     horizons,
     current: { movableRps: current.movableRps, immovableRps: current.immovableRps },
-    instanceRps: isCount(instanceRps) ? instanceRps : 0,
+    instanceRps: isRate(instanceRps) ? instanceRps : 0,
     bindingSignal: capacity?.bindingSignal ?? "",
-    sampledAtMs: hlcFromWire(wire.sampledAt ?? wire.header?.time).wallMs,
+    sampledAtMs: timeFromWire(wire.sampledAt ?? wire.header?.time),
   };
 }
+
+/**
+ * Beyond these nothing real is measured. Without them sums and quotients of what comes in could overflow into infinity and
+ * NaN, and demand once held would take for ever to be let go.
+ */
+const RATE_MAX = 1e9;
+const WORKERS_MAX = 1e6;
 
 function isCount(value: number): boolean {
   return Number.isFinite(value) && value >= 0;
 }
 
-/** One load per resource in the batch. Columns that do not fit the rows are the predictor's to reject: here they are unknown. */
+function isRate(value: number): boolean {
+  return isCount(value) && value <= RATE_MAX;
+}
+
+/** 0, which is stale, for a time that no clock shows: as the newest ever it would make all that follows look old. */
+function timeFromWire(wire: WireHlc | undefined): number {
+  const { wallMs } = hlcFromWire(wire);
+  return Number.isSafeInteger(wallMs) ? wallMs : 0;
+}
+
+/**
+ * One load per resource in the batch. Columns that do not fit the rows, and values that cannot be, are the predictor's to
+ * reject: here they are unknown.
+ */
 export function loadsFromWire(batch: MetricBatch): readonly Load[] {
   const columns = new Map(
     batch.columns
@@ -64,14 +86,22 @@ export function loadsFromWire(batch: MetricBatch): readonly Load[] {
     const load = loads.get(resource) ?? { demand: undefined, busy: [] };
     loads.set(resource, load);
     if (instance !== "") {
-      load.busy.push({ instance, busyWorkers: value("busyWorkers", row), workers: value("workers", row) });
+      load.busy.push(busyOf(instance, value("busyWorkers", row), value("workers", row)));
       continue;
     }
     const [movableRps, immovableRps] = [value("readsPerSecond", row), value("writesPerSecond", row)];
-    if (isCount(movableRps) && isCount(immovableRps)) load.demand = { movableRps, immovableRps };
+    if (isRate(movableRps) && isRate(immovableRps)) load.demand = { movableRps, immovableRps };
   }
-  const sampledAtMs = hlcFromWire(batch.header?.time).wallMs;
+  const sampledAtMs = timeFromWire(batch.header?.time);
   return [...loads].map(([resource, load]) => ({ resource, sampledAtMs, ...load }));
+}
+
+function busyOf(instance: string, busyWorkers: number, workers: number): Busy {
+  const isKnown =
+    isCount(busyWorkers) && busyWorkers <= WORKERS_MAX && workers >= 1 && workers <= WORKERS_MAX;
+  return isKnown
+    ? { instance, busyWorkers, workers }
+    : { instance, busyWorkers: Number.NaN, workers: Number.NaN };
 }
 
 export function freshnessFromWire(wire: ReplicationState): Freshness {

@@ -17,6 +17,7 @@ const HOST = "127.0.0.1";
 const PING_TIMEOUT_MS = 1000;
 
 export type RedisServer = Child & {
+  /** With the name of its user, where it is not the default one. */
   readonly url: string;
   /** Empty: it asks for none. */
   readonly passwordFile: string;
@@ -32,9 +33,9 @@ export async function startRedis({
   const folder = createServerFolder(run, name);
   const external = process.env.UNDERSTUDY_REDIS_URL;
   if (external) {
-    const { url, password } = splitUrl(external);
+    const { url, user, password } = splitUrl(external);
     const passwordFile = password ? writePassword(folder, { name: "redis", password }) : "";
-    return { ...notOurs("UNDERSTUDY_REDIS_URL"), url, passwordFile };
+    return { ...notOurs("UNDERSTUDY_REDIS_URL"), url: urlAs(user, url), passwordFile };
   }
   const port = await freePort();
   const passwordFile = writePassword(folder, { name: "redis", password: newPassword() });
@@ -49,6 +50,13 @@ export async function startRedis({
     isReady: () => answersPing(port, readFileSync(passwordFile, "utf8")),
   });
   return Object.assign(server, { url: `redis://${HOST}:${port}`, passwordFile });
+}
+
+/** As ioredis' own option: a user before the host would stand for an empty password too, whatever is given beside the URL. */
+function urlAs(user: string, text: string): string {
+  const url = new URL(text);
+  if (user) url.searchParams.set("username", user);
+  return url.href;
 }
 
 export function redisConfig({

@@ -1,15 +1,16 @@
 /** `understudy events`: the timeline for people, and what was refused; `--follow` goes on with what happens. */
 
-import { fromBinary, toJson } from "@bufbuild/protobuf";
+import { toJson } from "@bufbuild/protobuf";
 import { DeliverPolicy, jetstream } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { TOPICS } from "@understudy/bus/topics";
-import { EventSchema, RejectSchema } from "@understudy/wire/gen/event";
+import { type Event, EventSchema, type Reject, RejectSchema } from "@understudy/wire/gen/event";
 import { hlcFromWire } from "@understudy/wire/header";
 import { type Command, Option } from "commander";
 import { natsAccess, withConnection } from "../connect.ts";
 import { CliError } from "../error.ts";
 import type { Globals } from "../globals.ts";
+import { readMessage } from "../read-message.ts";
 
 const SINCE_DEFAULT_MINUTES = 60;
 const MS_PER_MINUTE = 60_000;
@@ -65,21 +66,36 @@ async function printEvents(connection: NatsConnection, options: EventsOptions, s
     const batch = await consumer.fetch({ max_messages: BATCH_MAX, expires: WAIT_MS });
     let pending = 0;
     for await (const message of batch) {
-      process.stdout.write(`${renderEvent(message.data, options)}\n`);
+      printEvent(message, options);
       pending = message.info.pending;
     }
     if (!options.follow && pending === 0) return;
   }
 }
 
-function renderEvent(data: Uint8Array, { output, rejects }: EventsOptions): string {
-  const schema = rejects ? RejectSchema : EventSchema;
-  if (output === "json") return JSON.stringify(toJson(schema, fromBinary(schema, data)));
-  if (rejects) {
-    const reject = fromBinary(RejectSchema, data);
-    return `${timeOf(reject.header)}  ${reject.service} refused ${reject.subject}: ${reject.reason}`;
+/** Anything may lie in the stream: what cannot be read is said, and the rest is shown. */
+function printEvent(
+  { subject, data }: { subject: string; data: Uint8Array },
+  { output, rejects }: EventsOptions,
+): void {
+  try {
+    const line = rejects
+      ? readMessage(TOPICS.rejects, { subject, data, read: (reject) => renderReject(reject, output) })
+      : readMessage(TOPICS.events, { subject, data, read: (event) => renderEvent(event, output) });
+    process.stdout.write(`${line}\n`);
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    process.stderr.write(`understudy: ${error.message}\n`);
   }
-  const event = fromBinary(EventSchema, data);
+}
+
+function renderReject(reject: Reject, output: Globals["output"]): string {
+  if (output === "json") return JSON.stringify(toJson(RejectSchema, reject));
+  return `${timeOf(reject.header)}  ${reject.service} refused ${reject.subject}: ${reject.reason}`;
+}
+
+function renderEvent(event: Event, output: Globals["output"]): string {
+  if (output === "json") return JSON.stringify(toJson(EventSchema, event));
   const about = [event.header?.resource, event.instance].filter(Boolean).join("/");
   return `${timeOf(event.header)}  ${about}  ${event.text}`;
 }

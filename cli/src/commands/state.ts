@@ -4,16 +4,18 @@
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { fromBinary } from "@bufbuild/protobuf";
-import { subjectOf, TOPICS } from "@understudy/bus/topics";
+import type { Bus } from "@understudy/bus/bus";
+import { TOPICS } from "@understudy/bus/topics";
+import type { Roles } from "@understudy/model/instance";
 import { isLabel } from "@understudy/model/names";
 import { openRedisStore } from "@understudy/state/redis";
 import { type Authority, type Store, StoreError } from "@understudy/state/store";
-import { RoleChangedSchema } from "@understudy/wire/gen/role";
+import { rolesFromWire } from "@understudy/wire/roles";
 import type { Command } from "commander";
 import { type Connection, readSecret, withConnection } from "../connect.ts";
 import { CliError } from "../error.ts";
 import { type Globals, print } from "../globals.ts";
+import { readLast } from "../read-message.ts";
 
 const REDIS_WITHIN_MS = 5000;
 const RETRY_MS = 50;
@@ -52,12 +54,26 @@ function parseEpoch(text: string): number {
   return epoch;
 }
 
+/** The store is raised to it and never lowered again: a word that cannot be right is not taken. */
 async function announcedEpoch(connection: Connection, resource: string): Promise<number> {
   const bus = await connection.bus();
-  const last = await bus.last(subjectOf(TOPICS.roles, resource));
+  const last = await lastRoles(bus, resource);
   if (!last)
     throw new CliError("invalid", `the bus knows no roles of "${resource}": name the epoch with --epoch`);
-  return Number(fromBinary(RoleChangedSchema, last.data).epoch);
+  if (last.resource !== resource || last.epoch < 1) {
+    const text = `the bus's word on "${resource}" is about "${last.resource}" in epoch ${last.epoch}`;
+    throw new CliError("failed", `${text}: name the epoch with --epoch`);
+  }
+  return last.epoch;
+}
+
+async function lastRoles(bus: Bus, resource: string): Promise<Roles | undefined> {
+  try {
+    return await readLast(bus, TOPICS.roles, { names: [resource], read: rolesFromWire });
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    throw new CliError("failed", `${error.message}: name the epoch with --epoch`, { cause: error });
+  }
 }
 
 async function recoverStore(

@@ -1,17 +1,17 @@
 /** `understudy status [RESOURCE]`: who is primary, how far the shadows are, which share each instance takes, who is healthy. */
 
-import { create, fromBinary, toJson } from "@bufbuild/protobuf";
+import { create, type JsonObject, toJson } from "@bufbuild/protobuf";
 import type { Bus } from "@understudy/bus/bus";
-import { subjectOf, TOPICS } from "@understudy/bus/topics";
-import type { Instance } from "@understudy/model/instance";
+import { TOPICS } from "@understudy/bus/topics";
+import type { Instance, Roles, VerdictState } from "@understudy/model/instance";
 import { type ResourceStatus, ResourceStatusSchema, StatusRequestSchema } from "@understudy/wire/gen/control";
-import { VerdictSchema } from "@understudy/wire/gen/health";
-import { type WeightDecision, WeightDecisionSchema } from "@understudy/wire/gen/weight";
+import type { InstanceShare } from "@understudy/wire/gen/weight";
 import { rolesFromWire, verdictFromWire } from "@understudy/wire/roles";
 import type { Command } from "commander";
 import { type Connection, call, withConnection } from "../connect.ts";
 import { CliError } from "../error.ts";
 import { type Globals, print, renderTable } from "../globals.ts";
+import { readLast } from "../read-message.ts";
 
 const PROBE_TIMEOUT_MS = 1000;
 const PPM_PER_PERCENT = 10_000;
@@ -38,10 +38,11 @@ async function status(resource: string, globals: Globals): Promise<void> {
       throw new CliError("invalid", `no resource is named "${resource}"`);
     const services = await probeServices(connection);
     const bus = await connection.bus();
-    const sections = await Promise.all(resources.map((found) => renderResource(found, bus)));
+    const complain = ({ message }: CliError) => process.stderr.write(`understudy: ${message}\n`);
+    const views = await Promise.all(resources.map((found) => viewResource(bus, found, complain)));
     print(globals, {
-      text: () => [renderServices(services), ...sections].join("\n\n"),
-      json: () => ({ services, resources: resources.map((found) => toJson(ResourceStatusSchema, found)) }),
+      text: () => [renderServices(services), ...views.map(renderResource)].join("\n\n"),
+      json: () => ({ services, resources: views.map(resourceToJson) }),
     });
   });
 }
@@ -67,44 +68,80 @@ function renderServices(services: Services): string {
   return `services: ${words.join(", ") || "the context names none"}`;
 }
 
-async function renderResource(status: ResourceStatus, bus: Bus): Promise<string> {
-  if (!status.roles) return "";
-  const roles = rolesFromWire(status.roles);
-  const weights = await lastWeights(bus, roles.resource);
-  const rows = await Promise.all(
-    roles.instances.map(async (instance) => [
-      instance.name,
-      instance.role,
-      instance.phase,
-      await healthOf(bus, { resource: roles.resource, instance }),
-      shareOf(weights, instance.name),
-      ...progressOf(status, instance.name),
-      instance.address || NOT_KNOWN,
-    ]),
+/** What the services say of one instance; undefined where nothing was said. */
+export type InstanceView = {
+  readonly instance: Instance;
+  readonly health: VerdictState | undefined;
+  readonly share: InstanceShare | undefined;
+};
+
+export type ResourceView = {
+  readonly status: ResourceStatus;
+  readonly roles: Roles | undefined;
+  readonly instances: readonly InstanceView[];
+};
+
+/** What on the bus cannot be read is complained of, and the rest is shown. */
+export async function viewResource(
+  bus: Bus,
+  status: ResourceStatus,
+  complain: (problem: CliError) => void,
+): Promise<ResourceView> {
+  const roles = status.roles && rolesFromWire(status.roles);
+  if (!roles) return { status, roles, instances: [] };
+  const orComplain = async <T>(reading: Promise<T | undefined>): Promise<T | undefined> => {
+    try {
+      return await reading;
+    } catch (error) {
+      if (!(error instanceof CliError)) throw error;
+      complain(error);
+      return undefined;
+    }
+  };
+  const { resource } = roles;
+  const shares = await orComplain(
+    readLast(bus, TOPICS.weights, { names: [resource], read: ({ shares }) => shares }),
   );
+  const view = async (instance: Instance): Promise<InstanceView> => {
+    const names = [resource, instance.name];
+    const verdict = await orComplain(readLast(bus, TOPICS.health, { names, read: verdictFromWire }));
+    return {
+      instance,
+      // A verdict about an earlier incarnation says nothing about this one.
+      health: verdict?.incarnation === instance.incarnation ? verdict.state : undefined,
+      share: shares?.find((share) => share.instance === instance.name),
+    };
+  };
+  return { status, roles, instances: await Promise.all(roles.instances.map(view)) };
+}
+
+/** As the replicator answers, with what it does not know: `null` where nobody has said it. */
+export function resourceToJson({ status, instances }: ResourceView): JsonObject {
+  return {
+    ...(toJson(ResourceStatusSchema, status) as JsonObject),
+    instances: instances.map(({ instance, health, share }) => ({
+      instance: instance.name,
+      health: health ?? null,
+      readPpm: share?.readPpm ?? null,
+      limitedBy: share?.limitedBy ?? null,
+    })),
+  };
+}
+
+export function renderResource({ status, roles, instances }: ResourceView): string {
+  if (!roles) return "";
+  const rows = instances.map(({ instance, health, share }) => [
+    instance.name,
+    instance.role,
+    instance.phase,
+    health ?? NOT_KNOWN,
+    share ? `${(share.readPpm / PPM_PER_PERCENT).toFixed(1)} %` : NOT_KNOWN,
+    ...progressOf(status, instance.name),
+    instance.address || NOT_KNOWN,
+  ]);
   const heads = ["INSTANCE", "ROLE", "PHASE", "HEALTH", "READS", "VERSION", "LAG", "IN SYNC", "ADDRESS"];
   const title = `${roles.resource}: epoch ${roles.epoch}, primary ${roles.primary || "none"}, lease ${status.lease || NOT_KNOWN}`;
   return `${title}\n${renderTable([heads, ...rows])}`;
-}
-
-async function lastWeights(bus: Bus, resource: string): Promise<WeightDecision | undefined> {
-  const last = await bus.last(subjectOf(TOPICS.weights, resource));
-  return last && fromBinary(WeightDecisionSchema, last.data);
-}
-
-/** A verdict about an earlier incarnation says nothing about this one. */
-async function healthOf(
-  bus: Bus,
-  { resource, instance }: { resource: string; instance: Instance },
-): Promise<string> {
-  const last = await bus.last(subjectOf(TOPICS.health, resource, instance.name));
-  const verdict = last && verdictFromWire(fromBinary(VerdictSchema, last.data));
-  return verdict?.incarnation === instance.incarnation ? verdict.state : NOT_KNOWN;
-}
-
-function shareOf(weights: WeightDecision | undefined, instance: string): string {
-  const share = weights?.shares.find((candidate) => candidate.instance === instance);
-  return share ? `${(share.readPpm / PPM_PER_PERCENT).toFixed(1)} %` : NOT_KNOWN;
 }
 
 function progressOf(status: ResourceStatus, instance: string): string[] {

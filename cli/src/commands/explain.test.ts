@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { ExplainResponseSchema } from "@understudy/wire/gen/control";
 import { headerToWire } from "@understudy/wire/header";
-import { renderExplanation } from "./explain.ts";
+import { parseCount, renderExplanation } from "./explain.ts";
 
 const header = headerToWire({ resource: "catalog", time: { wallMs: 0, counter: 0 }, source: "balancer" });
 
@@ -53,4 +53,9 @@ test("before the first decision it says so", () => {
     renderExplanation("catalog", create(ExplainResponseSchema)),
     "nothing was decided about catalog yet",
   );
+});
+
+test("more decisions than the balancer keeps are refused, not quietly left out", () => {
+  assert.equal(parseCount("100"), 100);
+  assert.throws(() => parseCount("101"), /from 1 to 100: the balancer keeps no more/);
 });

@@ -12,7 +12,8 @@ import { type Command, InvalidArgumentError } from "commander";
 import { call, withConnection } from "../connect.ts";
 import { type Globals, print } from "../globals.ts";
 
-const LAST_MAX = 1000;
+/** The balancer keeps no more of each kind: see ExplainRequest. */
+const LAST_MAX = 100;
 const PPM_PER_PERCENT = 10_000;
 
 type ExplainOptions = Globals & { readonly last: number };
@@ -22,7 +23,7 @@ export function addCommand(program: Command): void {
     .command("explain")
     .description("show the last decisions with their reasons")
     .argument("<resource>", "whose decisions")
-    .option("-n, --last <count>", "how many of each kind", parseCount, 1)
+    .option("-n, --last <count>", `how many of each kind, at most ${LAST_MAX}`, parseCount, 1)
     .action((resource: string, _options, command: Command) =>
       explain(resource, command.optsWithGlobals<ExplainOptions>()),
     );
@@ -31,7 +32,9 @@ export function addCommand(program: Command): void {
 export function parseCount(text: string): number {
   const count = Number(text);
   if (!Number.isInteger(count) || count < 1 || count > LAST_MAX) {
-    throw new InvalidArgumentError(`It must be a whole number from 1 to ${LAST_MAX}.`);
+    throw new InvalidArgumentError(
+      `It must be a whole number from 1 to ${LAST_MAX}: the balancer keeps no more decisions of each kind.`,
+    );
   }
   return count;
 }

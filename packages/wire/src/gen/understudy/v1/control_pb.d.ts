@@ -374,7 +374,7 @@ export declare type ExplainRequest = Message<"understudy.v1.ExplainRequest"> & {
   resource: string;
 
   /**
-   * How many of the last decisions; 0: one.
+   * How many of the last decisions of each kind; 0: one. The balancer keeps 100: who asks for more gets those.
    *
    * @generated from field: uint32 last = 2;
    */

@@ -1,8 +1,9 @@
 /** Counters of the pools whose load balancer answers on this host. */
 
 import type { PoolSpec } from "@understudy/model/policy";
-import type { PoolCounters, TrafficDriver } from "@understudy/traffic/driver";
+import type { TrafficDriver } from "@understudy/traffic/driver";
 import { openHaproxyDriver } from "@understudy/traffic/haproxy";
+import { timed } from "./moment.ts";
 import type { PoolReading } from "./reading.ts";
 
 export type OpenTraffic = (pool: PoolSpec) => TrafficDriver | undefined;
@@ -29,14 +30,14 @@ export class PoolReader {
   }
 
   async read(): Promise<PoolReading> {
-    const counters: PoolCounters = await this.#driver.counters();
+    const { answer: counters, ...moment } = await timed(() => this.#driver.counters());
     this.#isOurs = true;
-    return { resource: this.#resource, atMs: performance.now(), counters };
+    return { resource: this.#resource, ...moment, counters };
   }
 
   /** In place of a reading that did not come: rows of NaN, or nothing at all when the balancer is not here. */
   missing(atMs: number): PoolReading | undefined {
-    return this.#isOurs ? { resource: this.#resource, atMs, counters: undefined } : undefined;
+    return this.#isOurs ? { resource: this.#resource, atMs, doubtMs: 0, counters: undefined } : undefined;
   }
 
   close(): Promise<void> {

@@ -31,7 +31,11 @@ const instance = (tick: number, more: Partial<InstanceReading> = {}): InstanceRe
   instance: "catalog-1",
   incarnation: "a",
   host: { atMs: tick * 100, cpuSeconds: tick * 0.05, memoryBytes: 1e6, network: undefined },
-  application: { atMs: tick * 100, values: { busyWorkers: 3, workers: 8, servedPerSecond: tick * 20 } },
+  application: {
+    atMs: tick * 100,
+    doubtMs: 0,
+    values: { busyWorkers: 3, workers: 8, servedPerSecond: tick * 20 },
+  },
   ...more,
 });
 const target = (name: string, count: number): TargetCounters => ({
@@ -57,6 +61,7 @@ const counters = (count: number, names: readonly string[] = ["catalog-1"]): Pool
 const pool = (tick: number, read: PoolCounters | undefined): PoolReading => ({
   resource: "catalog",
   atMs: tick * 100,
+  doubtMs: 0,
   counters: read,
 });
 const ticks = (count: number) => Array.from({ length: count }, (_, tick) => tick);
@@ -149,7 +154,7 @@ describe("a batch", () => {
   it("does not take a later incarnation, or a target that comes back, for the one before", () => {
     const recreated = instance(3, {
       incarnation: "b",
-      application: { atMs: 300, values: { servedPerSecond: 9000 } },
+      application: { atMs: 300, doubtMs: 0, values: { servedPerSecond: 9000 } },
     });
     const names = [["catalog-1"], ["catalog-1"], [], ["catalog-1"]];
     const batches = play(
@@ -168,7 +173,7 @@ describe("rates", () => {
     let rates: Rates = new Map();
     return points.map(([atMs, count]) => {
       const reader = new RateReader(rates);
-      const rate = reader.perSecond("x", { value: count, atMs }, windowMs);
+      const rate = reader.perSecond("x", { value: count, atMs, doubtMs: 0 }, windowMs);
       rates = reader.next();
       return rate;
     });

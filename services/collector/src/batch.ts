@@ -5,6 +5,7 @@
 
 import { METRIC_NAMES, type MetricName } from "@understudy/model/metric-names";
 import type { PoolCounters, TargetCounters } from "@understudy/traffic/driver";
+import type { Moment } from "./moment.ts";
 import { RateReader, type Rates } from "./rates.ts";
 import type { ApplicationReading, HostReading, InstanceReading, PoolReading, Readings } from "./reading.ts";
 
@@ -68,28 +69,33 @@ function hostValues(
   key: string,
   { atMs, cpuSeconds, memoryBytes, network }: HostReading,
 ): Values {
+  const moment: Moment = { atMs, doubtMs: 0 };
   return {
-    cpuCores: rates.perSecond(`${key}.cpu`, { value: cpuSeconds, atMs }, CPU_WINDOW_MS),
+    cpuCores: rates.perSecond(`${key}.cpu`, { value: cpuSeconds, ...moment }, CPU_WINDOW_MS),
     memoryBytes,
     ...(network
       ? {
           networkReceiveBytesPerSecond: rates.perSecond(`${key}.receive`, {
             value: network.receiveBytes,
-            atMs,
+            ...moment,
           }),
           networkTransmitBytesPerSecond: rates.perSecond(`${key}.transmit`, {
             value: network.transmitBytes,
-            atMs,
+            ...moment,
           }),
         }
       : {}),
   };
 }
 
-function applicationValues(rates: RateReader, key: string, { atMs, values }: ApplicationReading): Values {
-  const { servedPerSecond, ...gauges } = values;
-  if (servedPerSecond === undefined) return gauges;
-  return { ...gauges, servedPerSecond: rates.perSecond(`${key}.served`, { value: servedPerSecond, atMs }) };
+function applicationValues(
+  rates: RateReader,
+  key: string,
+  { atMs, doubtMs, values }: ApplicationReading,
+): Values {
+  const { servedPerSecond: value, ...gauges } = values;
+  if (value === undefined) return gauges;
+  return { ...gauges, servedPerSecond: rates.perSecond(`${key}.served`, { value, atMs, doubtMs }) };
 }
 
 /**
@@ -104,13 +110,14 @@ function shareNetwork(values: Values | undefined, { host }: InstanceReading): vo
 }
 
 /** Offered demand: arrivals, whoever served them. */
-function poolValues(rates: RateReader, { resource, atMs, counters }: PoolReading): Values {
+function poolValues(rates: RateReader, { resource, atMs, doubtMs, counters }: PoolReading): Values {
   const prefix = `${resource}/`;
   if (!counters) {
     rates.keepAll(prefix);
     return {};
   }
-  const rate = (name: string, value: number): number => rates.perSecond(`${prefix}${name}`, { value, atMs });
+  const rate = (name: string, value: number): number =>
+    rates.perSecond(`${prefix}${name}`, { value, atMs, doubtMs });
   return {
     readsPerSecond: rate("reads", counters.readsOffered),
     writesPerSecond: rate("writes", counters.writesOffered),
@@ -122,9 +129,14 @@ function poolValues(rates: RateReader, { resource, atMs, counters }: PoolReading
   };
 }
 
-function targetValues(rates: RateReader, { resource, atMs }: PoolReading, target: TargetCounters): Values {
+function targetValues(
+  rates: RateReader,
+  { resource, atMs, doubtMs }: PoolReading,
+  target: TargetCounters,
+): Values {
   const prefix = `${resource}/${target.instance}/`;
-  const rate = (name: string, value: number): number => rates.perSecond(`${prefix}${name}`, { value, atMs });
+  const rate = (name: string, value: number): number =>
+    rates.perSecond(`${prefix}${name}`, { value, atMs, doubtMs });
   return {
     readsPerSecond: rate("reads", target.reads),
     writesPerSecond: rate("writes", target.writes),

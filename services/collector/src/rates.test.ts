@@ -7,7 +7,7 @@ function ratesOf(values: readonly number[], windowMs: number): number[] {
   let before = new RateReader(new Map()).next();
   return values.map((value, tick) => {
     const reader = new RateReader(before);
-    const rate = reader.perSecond("k", { value, atMs: tick * 100 }, windowMs);
+    const rate = reader.perSecond("k", { value, atMs: tick * 100, doubtMs: 0 }, windowMs);
     before = reader.next();
     return rate;
   });
@@ -25,4 +25,22 @@ test("a window averages over as much as it covers and no more", () => {
 
 test("a counter that was reset gives no rate, never a spike", () => {
   assert.deepEqual(ratesOf([100, 110, 5, 15], 0), [Number.NaN, 100, Number.NaN, 100]);
+});
+
+test("an answer that waited for us while we stood still gives no rate; the next one is right again", () => {
+  // 600 requests per second; the answer of 100 ms was only looked at at 600 ms, the next one is asked for at once.
+  const readings = [
+    { atMs: 0, doubtMs: 0.5, value: 0 },
+    { atMs: 350, doubtMs: 250, value: 60 },
+    { atMs: 610, doubtMs: 0.5, value: 366 },
+    { atMs: 700, doubtMs: 0.5, value: 420 },
+  ];
+  let before = new RateReader(new Map()).next();
+  const rates = readings.map((reading) => {
+    const reader = new RateReader(before);
+    const rate = reader.perSecond("k", reading);
+    before = reader.next();
+    return rate;
+  });
+  assert.deepEqual(rates, [Number.NaN, Number.NaN, 600, 600]);
 });

@@ -1,13 +1,19 @@
 /**
  * Rates out of counters. A counter that went back was reset, one that was not seen for long tells of another time, and one
- * seen for the first time is no difference: all three give NaN, never a spike.
+ * seen for the first time is no difference: all three give NaN, never a spike. So does one that was read at a moment we
+ * hardly know: an answer that waited for us while we stood still, counted up to now, would halve this rate and double the
+ * next.
  */
+
+import type { Moment } from "./moment.ts";
 
 type Point = { readonly value: number; readonly atMs: number };
 
 /** Beyond this a difference is an average over another time than now. */
 const AGE_MAX_MS = 2000;
 const POINTS_MAX = 64;
+/** Doubt about the moment, as a part of the time between two points; the rate is wrong by as much. */
+const DOUBT_PART_MAX = 1 / 8;
 
 /** Newest last, at most as far back as the window of the counter. */
 export type Rates = ReadonlyMap<string, readonly Point[]>;
@@ -25,11 +31,19 @@ export class RateReader {
   }
 
   /** Change per second over the last `windowMs` (over the last two points when that is 0); NaN when there is none. */
-  perSecond(key: string, { value, atMs }: Point, windowMs = 0): number {
+  perSecond(
+    key: string,
+    { value, atMs, doubtMs }: Moment & { readonly value: number },
+    windowMs = 0,
+  ): number {
     if (!Number.isFinite(value)) return Number.NaN;
     const known = this.#before.get(key) ?? [];
     const last = known.at(-1);
     const continues = last && value >= last.value && atMs > last.atMs && atMs - last.atMs <= AGE_MAX_MS;
+    if (continues && doubtMs > DOUBT_PART_MAX * (atMs - last.atMs)) {
+      this.keep(key);
+      return Number.NaN;
+    }
     const points = continues ? within([...known, { value, atMs }], windowMs) : [{ value, atMs }];
     this.#next.set(key, points);
     return slope(points);

@@ -2,6 +2,7 @@
 
 import type { APPLICATION_COLUMNS } from "@understudy/model/metric-names";
 import type { PoolCounters } from "@understudy/traffic/driver";
+import type { Moment } from "./moment.ts";
 
 export type ApplicationColumn = (typeof APPLICATION_COLUMNS)[number];
 
@@ -16,8 +17,7 @@ export type HostReading = {
 };
 
 /** From the application: gauges as they are, columns per second as the counters behind them. */
-export type ApplicationReading = {
-  readonly atMs: number;
+export type ApplicationReading = Moment & {
   readonly values: Readonly<Partial<Record<ApplicationColumn, number>>>;
 };
 
@@ -30,9 +30,8 @@ export type InstanceReading = {
   readonly application: ApplicationReading | undefined;
 };
 
-export type PoolReading = {
+export type PoolReading = Moment & {
   readonly resource: string;
-  readonly atMs: number;
   /** Undefined when the balancer did not answer in time. */
   readonly counters: PoolCounters | undefined;
 };

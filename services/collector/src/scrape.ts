@@ -1,5 +1,6 @@
 /** Reads an instance's own Prometheus page. */
 
+import { timed } from "./moment.ts";
 import { PageClient } from "./page-client.ts";
 import { parsePrometheus } from "./prometheus.ts";
 import type { ApplicationColumn, ApplicationReading } from "./reading.ts";
@@ -27,14 +28,14 @@ export class Scraper {
 
   /** Throws when there is no page within the time-out, or one of more than a megabyte. */
   async read(): Promise<ApplicationReading> {
-    const sums = parsePrometheus(await this.#client.get(this.#timeoutMs), this.#wanted);
-    const atMs = performance.now();
+    const { answer: page, ...moment } = await timed(() => this.#client.get(this.#timeoutMs));
+    const sums = parsePrometheus(page, this.#wanted);
     const values: Partial<Record<ApplicationColumn, number>> = {};
     for (const [column, metric] of this.#columns) {
       const value = sums.get(metric);
       if (value !== undefined) values[column as ApplicationColumn] = value;
     }
-    return { atMs, values };
+    return { ...moment, values };
   }
 
   close(): void {

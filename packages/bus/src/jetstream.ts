@@ -7,6 +7,7 @@ import {
   type ConsumerMessages,
   DeliverPolicy,
   DiscardPolicy,
+  type JetStreamClient,
   jetstream,
   jetstreamManager,
   StorageType,
@@ -33,6 +34,7 @@ export type NatsAccess = { readonly url: string; readonly user: string; readonly
 /** Connects, waiting for a server that is not there yet; throws BusError "refused" when it does not accept the user. */
 export async function connectJetStream(access: NatsAccess & { readonly name: string }): Promise<Bus> {
   const connection = await open(access);
+  const client = jetstream(connection, { timeout: PUBLISH_TIMEOUT_MS });
   const follows = new Set<ConsumerMessages>();
   let up = true;
   void watchStatus(connection, (isUp) => {
@@ -44,7 +46,8 @@ export async function connectJetStream(access: NatsAccess & { readonly name: str
     publish: async (subject, data, headers) => {
       // The client would keep the message for later; a pipeline of levels wants the newest then, not this one.
       if (!up) throw new BusError("unreachable", `publish ${subject}: NATS at ${access.url} is away`);
-      await publish(connection, { subject, data, headers: headers ?? {} });
+      if (connection.isClosed()) throw new BusError("closed", "the bus is closed");
+      await publish(client, { subject, data, headers: headers ?? {} });
     },
     follow: (filter, options) => follow(connection, follows, { filter, ...options }),
     last: (subject) => last(connection, subject),
@@ -88,16 +91,13 @@ async function watchStatus(connection: NatsConnection, changed: (up: boolean) =>
 }
 
 async function publish(
-  connection: NatsConnection,
+  client: JetStreamClient,
   message: { subject: string; data: Uint8Array; headers: BusHeaders },
 ): Promise<void> {
-  if (connection.isClosed()) throw new BusError("closed", "the bus is closed");
   const headers = natsHeaders();
   for (const [key, value] of Object.entries(message.headers)) headers.set(key, value);
   try {
-    await jetstream(connection, { timeout: PUBLISH_TIMEOUT_MS }).publish(message.subject, message.data, {
-      headers,
-    });
+    await client.publish(message.subject, message.data, { headers });
   } catch (error) {
     throw new BusError("timeout", `publish ${message.subject}: ${(error as Error).message}`, {
       cause: error,

@@ -93,7 +93,8 @@ export function openFeedSession(
     // The first thing shown after a catch-up is the catch-up itself.
     if (news.visible && cursor) known.phase = "live";
     pump();
-    source.onChange();
+    // Most answer a heartbeat and say what is known: nobody has to look at all shadows again for that.
+    if (news.durable || news.visible) source.onChange();
   }
 
   async function* frames(): AsyncGenerator<Frame> {

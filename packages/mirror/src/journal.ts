@@ -35,6 +35,8 @@ const HEADER_BYTES = 16;
  * time of syncing a file that grows. What a large seed adds is cut off.
  */
 export const PREPARED_BYTES = 4 * 1024 * 1024;
+/** One for all journals: a host that starts many shadows at once must not hold a prepared file of each in memory. */
+const ZEROS = new Uint8Array(256 * 1024);
 
 /** Opens or creates a journal and hands over what it holds, in order, up to the first entry that is not whole. */
 export async function openJournal(
@@ -131,7 +133,7 @@ async function replay(
 async function prepare(handle: FileHandle): Promise<void> {
   await handle.truncate(0);
   try {
-    await writeWhole(handle, Buffer.alloc(PREPARED_BYTES), 0);
+    for (let at = 0; at < PREPARED_BYTES; at += ZEROS.length) await writeWhole(handle, ZEROS, at);
   } catch (error) {
     // It is only for speed: a small disk keeps its room for the deltas.
     if (errnoOf(error) !== "ENOSPC") throw error;

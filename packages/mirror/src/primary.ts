@@ -27,7 +27,8 @@ import { captureTree } from "./tree.ts";
 import { turnstile } from "./turnstile.ts";
 import { durabilityWaits } from "./waits.ts";
 
-const PROGRESS_MS = 1_000;
+/** Lag grows in silence, and who waits to join waits for the next word of progress. */
+const PROGRESS_MS = 200;
 
 type PrimaryOptions = Parameters<OpenPrimary>[0];
 

@@ -5,7 +5,13 @@
 
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { connect, createServer, type SecureContextOptions, type TLSSocket } from "node:tls";
+import {
+  connect,
+  createSecureContext,
+  createServer,
+  type SecureContextOptions,
+  type TLSSocket,
+} from "node:tls";
 import { MirrorError } from "./error.ts";
 import { frameSplitter } from "./splitter.ts";
 import type { Link, Transport, TransportListener } from "./transport.ts";
@@ -28,11 +34,13 @@ export function isReplicator(name: string): boolean {
 }
 
 export function tlsTransport({ tls, allows = isReplicator }: TlsOptions): Transport {
+  // Once: reading keys and certificates costs more than a handshake with them.
+  const secureContext = createSecureContext(tls);
   return {
     async connect(address, signal) {
       const socket = connect({
-        ...tls,
         ...hostAndPort(address),
+        secureContext,
         servername: SERVER_NAME,
         minVersion: "TLSv1.3",
       });

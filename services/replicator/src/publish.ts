@@ -5,6 +5,7 @@ import { type Context, ROOT_CONTEXT } from "@opentelemetry/api";
 import { TOPICS } from "@understudy/bus/topics";
 import type { Clock } from "@understudy/model/clock";
 import { HLC_ZERO, type Hlc, tickHlc } from "@understudy/model/hlc";
+import type { ResourceSpec } from "@understudy/model/policy";
 import type { Log } from "@understudy/service/log";
 import { EventSchema } from "@understudy/wire/gen/event";
 import type { ReplicationState } from "@understudy/wire/gen/replication";
@@ -12,6 +13,7 @@ import { headerToWire } from "@understudy/wire/header";
 import { rolesToWire } from "@understudy/wire/roles";
 import type { Effect } from "./events.ts";
 import type { Outbox } from "./outbox.ts";
+import { createRepeats } from "./repeats.ts";
 import type { WatchBoard } from "./watch-board.ts";
 
 export type Publisher = {
@@ -20,7 +22,11 @@ export type Publisher = {
     effect: Extract<Effect, { kind: "publish-roles" | "announce" }>,
     within: Context,
   ): void;
-  states(resource: string, make: (about: { time: Hlc; source: string }) => readonly ReplicationState[]): void;
+  /** Says what is new of these states, and the rest before it is taken for stale. */
+  states(
+    spec: ResourceSpec,
+    make: (about: { time: Hlc; source: string }) => readonly ReplicationState[],
+  ): void;
 };
 
 export function createPublisher(parts: {
@@ -31,6 +37,7 @@ export function createPublisher(parts: {
   readonly log: Log;
 }): Publisher {
   const { source, clock, outbox, board, log } = parts;
+  const repeats = createRepeats();
   let last = HLC_ZERO;
   const about = () => {
     last = tickHlc(last, clock.nowMs());
@@ -53,8 +60,9 @@ export function createPublisher(parts: {
       });
       outbox.put(TOPICS.events, { names: [resource], message, trace: within }, { every: true });
     },
-    states: (resource, make) => {
-      for (const message of make(about())) {
+    states: ({ name: resource, routing: { maxStalenessMs } }, make) => {
+      const states = make(about());
+      for (const message of repeats.due(resource, { states, maxStalenessMs, nowMs: clock.bootMs() })) {
         board.setState(resource, message);
         const names = [resource, message.instance];
         outbox.put(TOPICS.replication, { names, message, trace: ROOT_CONTEXT });

@@ -105,7 +105,7 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
   function publishStates(): void {
     const seen = { ...(mirrors.progress() ?? { sealed: state().sealed, shadows: [] }) };
     const stateBytes = mirrors.primary()?.stateBytes() ?? 0;
-    publisher.states(spec.name, (about) => statesOf(state(), { ...seen, stateBytes }, about));
+    publisher.states(state().spec, (about) => statesOf(state(), { ...seen, stateBytes }, about));
   }
 
   /** Calls back at every change of the state or of a shadow's progress. */

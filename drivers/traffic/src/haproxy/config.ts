@@ -123,20 +123,21 @@ function frontend({ pool, reads = ["GET", "HEAD"] }: HaproxyOptions): string {
 function readBackend(options: HaproxyOptions): string {
   const { pool, healthPath } = options;
   const check = healthPath === "" ? [] : [`  option httpchk GET ${healthPath}`];
-  return backend(options, { name: pool.backends.reads, check, intervalMs: 100 });
+  return backend(options, { name: pool.backends.reads, check, upMs: 250, downMs: 100 });
 }
 
 function writeBackend(options: HaproxyOptions): string {
   return backend(options, {
     name: options.pool.backends.writes,
     check: ["  option httpchk GET /primary"],
-    intervalMs: 50,
+    upMs: 100,
+    downMs: 50,
   });
 }
 
 function backend(
   { dir, pool, serverConnectionsMax = 200 }: HaproxyOptions,
-  { name, check, intervalMs }: { name: string; check: readonly string[]; intervalMs: number },
+  { name, check, upMs, downMs }: { name: string; check: readonly string[]; upMs: number; downMs: number },
 ): string {
   const slots = Array.from(
     { length: pool.slots },
@@ -149,7 +150,8 @@ ${check.map((line) => `${line}\n`).join("")}  http-request set-timeout server 24
   use-server plug if { path ${PLUG_PATH} }
   http-response set-header x-understudy-instance %[srv_name,map_str(${join(dir, slotMapFile(pool.name))},none)]
   # The first refused connection means down, and down means queue: new requests do not burn their retries on a dead server.
-  default-server inter ${intervalMs}ms fall 2 rise 1 maxconn ${serverConnectionsMax} observe layer4 error-limit 1 on-error mark-down
+  # Health tells of what hangs, and a refused connection of what died; checks are what brings a server back, so those that are down or in doubt are in a hurry.
+  default-server inter ${upMs}ms fastinter ${downMs}ms downinter ${downMs}ms fall 2 rise 1 maxconn ${serverConnectionsMax} observe layer4 error-limit 1 on-error mark-down
 ${slots.join("\n")}
   server plug unix@${join(dir, "hole.sock")} maxconn 1 observe none
 `;

@@ -19,6 +19,7 @@ import {
   type GrpcServer,
   type Handlers,
   implement,
+  SHUTDOWN_MS,
   serveGrpc,
 } from "./grpc.ts";
 import { pause } from "./run.ts";
@@ -153,6 +154,38 @@ describe("gRPC over mTLS", () => {
     const deadline = Date.now() + 2_000;
     while (!streamEnded && Date.now() < deadline) await pause(5, abort.signal);
     assert.ok(streamEnded);
+    client.close();
+  });
+
+  test("a server that closes ends its streams at once instead of waiting for readers that never leave", async () => {
+    const held = await serveGrpc({
+      listen: ANY_PORT,
+      tls: tlsOf("replicator"),
+      services: [
+        implement(HealthControl, {
+          announce: async () => {
+            throw new GrpcError("unimplemented", "not in this test");
+          },
+          async *watch(request, call) {
+            yield create(VerdictSchema, { instance: request.resource });
+            await new Promise((resolve) => call.signal.addEventListener("abort", resolve));
+          },
+        }),
+      ],
+    });
+    const client = connectGrpc(HealthControl, `127.0.0.1:${held.port}`, tlsOf("app-catalog"));
+    const seenInstances: string[] = [];
+    let closed: Promise<void> | undefined;
+    const startedMs = performance.now();
+    for await (const { instance } of client.watch(create(HealthWatchRequestSchema, { resource: "catalog" }), {
+      signal: new AbortController().signal,
+    })) {
+      seenInstances.push(instance);
+      closed = held.close();
+    }
+    await closed;
+    assert.deepEqual(seenInstances, ["catalog"], "the reader got everything, and an end");
+    assert.ok(performance.now() - startedMs < SHUTDOWN_MS, "it was not ended by force");
     client.close();
   });
 

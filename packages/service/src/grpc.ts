@@ -14,13 +14,14 @@ import type { TlsMaterial } from "./tls.ts";
 export { type Client, connectGrpc } from "./grpc-client.ts";
 export { GrpcError } from "./grpc-error.ts";
 
-const SHUTDOWN_MS = 1_000;
+/** What has not ended by then is ended by force. */
+export const SHUTDOWN_MS = 1_000;
 
 /** What a handler knows about its call. */
 export type Call = {
   /** Common name of the caller's certificate. */
   readonly peer: string;
-  /** Aborts when the caller goes away or its deadline passes. */
+  /** Aborts when the caller goes away or its deadline passes, a stream's also when the server closes. */
   readonly signal: AbortSignal;
 };
 
@@ -41,20 +42,24 @@ export type Handlers<S extends DescService> = {
 
 export type Implementation = {
   readonly definition: grpc.ServiceDefinition;
-  readonly handlers: grpc.UntypedServiceImplementation;
   readonly name: string;
+  /** `closing` ends the streams. */
+  handlers(closing: AbortSignal): grpc.UntypedServiceImplementation;
 };
 
 export function implement<S extends DescService>(service: S, handlers: Handlers<S>): Implementation {
   const table = handlers as Record<string, UnaryHandler<DescMethod> & StreamHandler<DescMethod>>;
-  const wired = service.methods.map((method) => {
-    const handler = table[method.localName]!;
-    return [
-      method.localName,
-      method.methodKind === "server_streaming" ? serveStream(handler) : serveUnary(handler),
-    ];
-  });
-  return { definition: definitionOf(service), handlers: Object.fromEntries(wired), name: service.typeName };
+  const serve = ({ localName, methodKind }: DescMethod, closing: AbortSignal) => {
+    const handler = table[localName]!;
+    const served = methodKind === "server_streaming" ? serveStream(handler, closing) : serveUnary(handler);
+    return served as grpc.UntypedHandleCall;
+  };
+  return {
+    definition: definitionOf(service),
+    name: service.typeName,
+    handlers: (closing) =>
+      Object.fromEntries(service.methods.map((method) => [method.localName, serve(method, closing)])),
+  };
 }
 
 function serveUnary(
@@ -70,12 +75,16 @@ function serveUnary(
 
 function serveStream(
   handler: StreamHandler<DescMethod>,
+  closing: AbortSignal,
 ): grpc.handleServerStreamingCall<never, MessageShape<DescMessage>> {
-  return (call) => {
-    pump(handler(call.request, callOf(call)), call).catch((error: unknown) =>
+  return async (call) => {
+    const { peer, signal } = callOf(call);
+    try {
+      await pump(handler(call.request, { peer, signal: AbortSignal.any([signal, closing]) }), call);
+    } catch (error) {
       // Not destroy: it would end the stream without a status, and the caller would wait for ever.
-      call.emit("error", statusOf(error)),
-    );
+      call.emit("error", statusOf(error));
+    }
   };
 }
 
@@ -122,7 +131,9 @@ export async function serveGrpc(options: {
   readonly services: readonly Implementation[];
 }): Promise<GrpcServer> {
   const server = new grpc.Server(CHANNEL_OPTIONS);
-  for (const { definition, handlers } of options.services) server.addService(definition, handlers);
+  const closing = new AbortController();
+  for (const { definition, handlers } of options.services)
+    server.addService(definition, handlers(closing.signal));
   // A client alone does not need it, and it takes time to load.
   const { HealthImplementation } = await import("grpc-health-check");
   const names = options.services.map(({ name }) => [name, "SERVING" as const]);
@@ -134,10 +145,12 @@ export async function serveGrpc(options: {
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(`${host}:${port}`, credentials, (error, at) => (error ? reject(error) : resolve(at)));
   });
-  return { port: bound, close: () => closeServer(server) };
+  return { port: bound, close: () => closeServer(server, closing) };
 }
 
-function closeServer(server: grpc.Server): Promise<void> {
+/** Streams would never end by themselves; calls are given a moment. */
+function closeServer(server: grpc.Server, closing: AbortController): Promise<void> {
+  closing.abort();
   return new Promise((resolve) => {
     const force = setTimeout(() => server.forceShutdown(), SHUTDOWN_MS);
     server.tryShutdown(() => {

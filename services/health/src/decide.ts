@@ -37,7 +37,8 @@ type Watched = {
 export type State = {
   /** Name of the host we run on. */
   readonly host: string;
-  readonly specs: ReadonlyMap<string, HealthSpec>;
+  /** Undefined until a configuration came: nobody is known, which is not the same as nobody being there. */
+  readonly specs: ReadonlyMap<string, HealthSpec> | undefined;
   readonly roles: ReadonlyMap<string, Roles>;
   readonly watched: ReadonlyMap<string, Watched>;
   /** When each host last answered anything. */
@@ -75,7 +76,7 @@ export type Effect =
 export type Decision = { readonly next: State; readonly effects: readonly Effect[] };
 
 export function newState(host: string): State {
-  return { host, specs: new Map(), roles: new Map(), watched: new Map(), heardMs: new Map() };
+  return { host, specs: undefined, roles: new Map(), watched: new Map(), heardMs: new Map() };
 }
 
 export function decide(state: State, event: Event, nowMs: number): Decision {
@@ -102,7 +103,7 @@ export function decide(state: State, event: Event, nowMs: number): Decision {
 function reconcile(state: State, nowMs: number): Decision {
   const watched = new Map<string, Watched>();
   for (const roles of state.roles.values()) {
-    const health = state.specs.get(roles.resource);
+    const health = state.specs?.get(roles.resource);
     if (!health) continue;
     for (const instance of roles.instances) {
       if (!isWatchable(instance)) continue;

@@ -29,6 +29,8 @@ export type HealthParts = {
 export function createHealth(parts: HealthParts): {
   actors: Actor[];
   control: Implementation;
+  /** Why it is not ready; undefined when it is. */
+  missing(): string | undefined;
   close(): void;
 } {
   const { host, bus, clock, log } = parts;
@@ -57,6 +59,7 @@ export function createHealth(parts: HealthParts): {
       followRoles(parts.replicator, loop.take, log),
     ],
     control: healthControl({ board, clock, source, take: loop.take }),
+    missing: () => (loop.state().specs ? undefined : "no configuration yet"),
     close: watchers.close,
   };
 }

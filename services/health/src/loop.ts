@@ -3,12 +3,13 @@
  * verdict on the board in the same turn of the event loop.
  */
 
-import { decide, type Effect, type Event, newState } from "./decide.ts";
+import { decide, type Effect, type Event, newState, type State } from "./decide.ts";
 
 /** Time alone changes verdicts too: a stopped process, a silent host, a repeat that is due. */
 const TICK_MS = 50;
 
 export type Loop = {
+  state(): State;
   take(event: Event): void;
   run(signal: AbortSignal): Promise<void>;
 };
@@ -31,6 +32,7 @@ export function createLoop({
     for (const effect of effects) perform(effect);
   };
   return {
+    state: () => state,
     take,
     run: (signal) =>
       new Promise((resolve) => {

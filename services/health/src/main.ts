@@ -21,6 +21,6 @@ await runService("health", async (own, env) => {
   const replicator = own(connectGrpc(ReplicationControl, config.replicatorGrpc, tls));
   const health = own(createHealth({ ...config, bus, replicator, clock: systemClock, telemetry, log }));
   own(await serveGrpc({ listen: config.grpcListen, tls, services: [health.control] }));
-  own(await serveProbes({ listen: config.probesListen, telemetry, ready: () => undefined }));
+  own(await serveProbes({ listen: config.probesListen, telemetry, ready: health.missing }));
   return health.actors;
 });

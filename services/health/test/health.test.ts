@@ -11,7 +11,14 @@ import { followMessages, publishMessage } from "@understudy/bus/messages";
 import { TOPICS } from "@understudy/bus/topics";
 import type { Instance, Verdict } from "@understudy/model/instance";
 import { systemClock } from "@understudy/service/clock";
-import { type Client, connectGrpc, type Handlers, implement, serveGrpc } from "@understudy/service/grpc";
+import {
+  type Client,
+  connectGrpc,
+  type Handlers,
+  implement,
+  SHUTDOWN_MS,
+  serveGrpc,
+} from "@understudy/service/grpc";
 import { openLog } from "@understudy/service/log";
 import { runActors } from "@understudy/service/run";
 import { startTelemetry } from "@understudy/service/telemetry";
@@ -54,6 +61,7 @@ let membership: Instance[] = [];
 let announceMembership: () => void = () => undefined;
 let health: Client<typeof HealthControl>;
 let running: Promise<void>;
+let watching: Promise<void>;
 
 const latest = (instance: string) => seen.findLast(({ verdict }) => verdict.instance === instance);
 const becomes = (instance: string, state: string, incarnation = "a") =>
@@ -112,6 +120,9 @@ async function clientOf(name: string, port: number): Promise<Client<typeof Healt
 }
 
 let healthPort = 0;
+let closeServer: () => Promise<void>;
+let missing: () => string | undefined;
+let missingAtFirst: string | undefined;
 
 before(async () => {
   const authority = await createAuthority(join(dir, "ca"));
@@ -143,15 +154,18 @@ before(async () => {
   });
   const server = await serveGrpc({ listen, tls, services: [service.control] });
   healthPort = server.port;
+  closeServer = server.close;
+  missing = service.missing;
+  missingAtFirst = missing();
   health = await clientOf("replicator", server.port);
-  closers.push(server.close, replicatorServer.close, () => client.close(), service.close, telemetry.close);
+  closers.push(replicatorServer.close, () => client.close(), service.close, telemetry.close);
   for (const name of ["catalog-1", "catalog-2"]) instances.set(name, await startInstance());
   const header = headerToWire({ time: NOW, source: "test" });
   const message = create(ConfigSchema, { header, revision: 1n, yaml: YAML });
   await publishMessage(bus, TOPICS.config, { names: [], message });
   membership = [...instances].map(([name, started]) => instanceOf(name, started));
   running = runActors(service.actors, stop);
-  void watchVerdicts();
+  watching = watchVerdicts();
 });
 
 async function watchVerdicts(): Promise<void> {
@@ -184,6 +198,11 @@ describe("the health service", { timeout: 60_000 }, () => {
     assert.ok(Math.abs(verdict.sinceMs - Date.now()) < WITHIN_MS);
     const onBus = await firstOf("catalog-1", ({ state }) => state === 1);
     assert.equal(onBus.incarnation, "a");
+  });
+
+  it("is ready once it knows what to look at", () => {
+    assert.equal(missingAtFirst, "no configuration yet");
+    assert.equal(missing(), undefined);
   });
 
   it("says every verdict again at least each second", async () => {
@@ -278,6 +297,12 @@ describe("the health service", { timeout: 60_000 }, () => {
     const late = seen.findLastIndex(({ verdict }) => verdict.instance === "catalog-2");
     await waitFor(() => seen.length - late > 3, { withinMs: WITHIN_MS });
     assert.ok(!seen.slice(late + 1).some(({ verdict }) => verdict.instance === "catalog-2"));
+  });
+
+  it("ends its streams when it is stopped: a stop waits for no watcher", async () => {
+    const startedMs = performance.now();
+    await Promise.all([closeServer(), watching]);
+    assert.ok(performance.now() - startedMs < SHUTDOWN_MS);
   });
 });
 

@@ -13,6 +13,8 @@ import { type ResourceState, reached, reigning } from "./resource-state.ts";
 
 /** However patient the caller is. */
 const BARRIER_MAX_MS = 10_000;
+/** Barriers at once: each is looked at on every change, so that their number must have an end. */
+export const BARRIERS_MAX = 2_048;
 
 export type BarrierParts = {
   readonly state: () => ResourceState;
@@ -28,8 +30,27 @@ export type BarrierRequest = {
 };
 export type BarrierResult = { readonly position: Position; readonly members: readonly string[] };
 
-/** Throws GrpcError "failed-precondition" to a caller that is not the primary, "deadline-exceeded" with what is missing. */
-export async function barrier(parts: BarrierParts, request: BarrierRequest): Promise<BarrierResult> {
+export type Barriers = (request: BarrierRequest) => Promise<BarrierResult>;
+
+/**
+ * The Barriers of one resource. They throw GrpcError "failed-precondition" to a caller that is not the primary, "deadline-exceeded"
+ * with what is missing, and "unavailable" when too many wait already.
+ */
+export function openBarriers(parts: BarrierParts): Barriers {
+  let waiting = 0;
+  return async (request) => {
+    if (waiting >= BARRIERS_MAX)
+      throw new GrpcError("unavailable", `${waiting} Barriers are waiting already: ask again`);
+    waiting += 1;
+    try {
+      return await barrier(parts, request);
+    } finally {
+      waiting -= 1;
+    }
+  };
+}
+
+async function barrier(parts: BarrierParts, request: BarrierRequest): Promise<BarrierResult> {
   const primary = await until(parts, request, () => {
     refuseOthers(parts.state(), request);
     return parts.primary();

@@ -4,11 +4,10 @@ import type { MirrorListener } from "@understudy/mirror/engine";
 import type { Clock } from "@understudy/model/clock";
 import type { ResourceSpec } from "@understudy/model/policy";
 import type { ResourceDriver } from "@understudy/resource/driver";
-import { GrpcError } from "@understudy/service/grpc";
 import type { Log } from "@understudy/service/log";
 import type { TlsMaterial } from "@understudy/service/tls";
 import type { Store } from "@understudy/state/store";
-import { type BarrierRequest, type BarrierResult, barrier } from "./barrier.ts";
+import { type Barriers, openBarriers } from "./barrier.ts";
 import type { Answer, Event, Request } from "./events.ts";
 import { foldersOf } from "./folders.ts";
 import { openGates } from "./gate.ts";
@@ -22,9 +21,6 @@ import { openRecordFile } from "./record-file.ts";
 import { newResource, type ResourceState } from "./resource-state.ts";
 import { phasesOf, statesOf } from "./states.ts";
 import { type Instruments, traceTakeovers } from "./telemetry.ts";
-
-/** Barriers at once: each is looked at on every change, so that their number must have an end. */
-const BARRIERS_MAX = 2_048;
 
 export type UnitParts = {
   readonly host: string;
@@ -46,7 +42,7 @@ export type Unit = {
   post(event: Event): void;
   /** Resolves with what came of it; a change of primary may take a while. */
   ask(request: Request, signal: AbortSignal): Promise<Answer>;
-  barrier(request: BarrierRequest): Promise<BarrierResult>;
+  readonly barrier: Barriers;
   /** Says how far each instance is. */
   publishStates(): void;
   close(): Promise<void>;
@@ -62,7 +58,6 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
   const traced = traceTakeovers(instruments, () => performance.now());
   const answers = createAnswers();
   const progressed = new Set<() => void>();
-  let barriers = 0;
   // The loop and what it drives know each other: each part reaches the loop through these two once it is there.
   const state = () => loop.state();
   const post = (event: Event) => loop.post(event);
@@ -124,16 +119,7 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
     state,
     post,
     ask: (request, signal) => answers.ask((id) => post({ kind: "asked", id, request }), signal),
-    barrier: async (request) => {
-      if (barriers >= BARRIERS_MAX)
-        throw new GrpcError("unavailable", `${barriers} Barriers are waiting already: ask again`);
-      barriers += 1;
-      try {
-        return await barrier({ state, primary: mirrors.primary, onChange }, request);
-      } finally {
-        barriers -= 1;
-      }
-    },
+    barrier: openBarriers({ state, primary: mirrors.primary, onChange }),
     publishStates,
     close: async () => {
       loop.close();

@@ -123,7 +123,7 @@ test("events are printed in the order they came, and only of the resource asked 
   );
 });
 
-test("state recover takes the epoch that was announced last, and never lowers it", async (t) => {
+test("state recover puts the store above the epoch that was announced last, and never lowers it", async (t) => {
   const bus = await busAs(t, "replicator");
   const header = headerToWire({ resource: "orders", time: { wallMs: 1, counter: 0 }, source: "test" });
   const message = create(RoleChangedSchema, { header, epoch: 7n });
@@ -131,10 +131,10 @@ test("state recover takes the epoch that was announced last, and never lowers it
   const recover = ["state", "recover", "orders", "--context", context, "-o", "json"];
   const first = await understudy(recover);
   assert.equal(first.code, 0, first.err);
-  assert.deepEqual(JSON.parse(first.out), { resource: "orders", epoch: 7 });
+  assert.deepEqual(JSON.parse(first.out), { resource: "orders", epoch: 8 });
   assert.deepEqual(JSON.parse((await understudy([...recover, "--epoch", "3"])).out), {
     resource: "orders",
-    epoch: 7,
+    epoch: 8,
   });
 });
 

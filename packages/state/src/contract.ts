@@ -130,7 +130,8 @@ export function storeContract(open: () => Promise<Store>): void {
   contract("a lease is renewed by its holder in its epoch only", async (store, resource) => {
     await installed(store, resource, []);
     const renewed = await store.renew({ resource, epoch: 1, holder: "host-a" });
-    assert.equal(savedIn(renewed).sequence, 2);
+    assert.equal(savedIn(renewed).lease?.sequence, 2);
+    assert.deepEqual(savedIn(renewed), await store.read(resource));
     assert.equal(whyOf(await store.renew({ resource, epoch: 1, holder: "host-b" })), "not-holder");
     assert.equal(whyOf(await store.renew({ resource, epoch: 2, holder: "host-a" })), "epoch");
   });
@@ -184,17 +185,21 @@ export function storeContract(open: () => Promise<Store>): void {
   });
 
   contract(
-    "recovery raises the epoch and forgets what an older state said of the set",
+    "recovery puts the store above the epoch that was reached, and forgets what an older state said of the set",
     async (store, resource) => {
       await installed(store, resource, [two]);
+      const lower = await store.recover({ resource, epoch: 0 });
+      assert.deepEqual(lower.primary, one);
       const same = await store.recover({ resource, epoch: 1 });
-      assert.deepEqual(same.primary, one);
+      assert.equal(same.epoch, 2);
+      assert.equal(same.primary, undefined);
       const raised = await store.recover({ resource, epoch: 9 });
-      assert.equal(raised.epoch, 9);
+      assert.equal(raised.epoch, 10);
+      assert.deepEqual(await store.recover({ resource, epoch: 9 }), raised);
       assert.equal(raised.primary, undefined);
       assert.equal(raised.lease, undefined);
       assert.deepEqual(raised.inSync, []);
-      assert.equal((await claim(store, resource, { epoch: 10 })).saved, true);
+      assert.equal((await claim(store, resource, { epoch: 11 })).saved, true);
     },
   );
 

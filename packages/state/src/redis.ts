@@ -69,7 +69,7 @@ export function openRedisStore(options: RedisOptions): Store {
     },
     renew: async ({ resource, epoch, holder }) => {
       const answer = await run("renew", resource, [epoch, holder]);
-      return outcome(answer, (authority) => authority.lease!);
+      return outcome(answer, (authority) => authority);
     },
     setInSync: async ({ resource, epoch, revision, members }) => {
       const answer = await run("set-in-sync", resource, [epoch, revision, membersTo(members)]);

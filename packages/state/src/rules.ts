@@ -4,7 +4,7 @@
  */
 
 import { comparePositions, type Epoch, POSITION_ZERO, type Position } from "@understudy/model/position";
-import type { Authority, Claim, Lease, Member, Outcome, ShadowRecord } from "./store.ts";
+import type { Authority, Claim, Member, Outcome, ShadowRecord } from "./store.ts";
 
 /** One resource as kept: the claim carries its deadline on the store's clock. */
 export type Kept = Omit<Authority, "claim"> & {
@@ -114,13 +114,17 @@ function mayLead(kept: Kept, request: CommitRequest): boolean {
   return restarted || kept.inSync.some((member) => sameMember(member, request.primary));
 }
 
-export function renew(kept: Kept, request: { epoch: Epoch; holder: string }, storeMs: number): Ruling<Lease> {
+export function renew(
+  kept: Kept,
+  request: { epoch: Epoch; holder: string },
+  storeMs: number,
+): Ruling<Authority> {
   if (request.epoch !== kept.epoch) return { saved: false, why: "epoch" };
   if (kept.lease?.holder !== request.holder) return { saved: false, why: "not-holder" };
   const open = openClaim(kept, storeMs);
   if (open && open.coordinator !== request.holder) return { saved: false, why: "claimed" };
-  const lease = { ...kept.lease, sequence: kept.lease.sequence + 1 };
-  return { saved: true, kept: { ...kept, lease }, value: lease };
+  const next = { ...kept, lease: { ...kept.lease, sequence: kept.lease.sequence + 1 } };
+  return { saved: true, kept: next, value: authorityOf(next, storeMs) };
 }
 
 export function setInSync(
@@ -157,10 +161,10 @@ export function refuseShadow(
 }
 
 export function recover(kept: Kept, { epoch }: { epoch: Epoch }): Kept {
-  if (epoch <= kept.epoch) return kept;
+  if (epoch < kept.epoch) return kept;
   return {
     ...kept,
-    epoch,
+    epoch: epoch + 1,
     primary: undefined,
     lease: undefined,
     claim: undefined,

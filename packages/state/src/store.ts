@@ -77,8 +77,11 @@ export interface Store {
     leaseMs: number;
     inSync: readonly Member[];
   }): Promise<Outcome<Authority>>;
-  /** Prolongs the lease of the epoch in force. Refused under another coordinator's claim, or a lease could never be waited out. */
-  renew(request: { resource: string; epoch: Epoch; holder: string }): Promise<Outcome<Lease>>;
+  /**
+   * Prolongs the lease of the epoch in force. Refused under another coordinator's claim, or a lease could never be waited out.
+   * Answers with all that is held, so that a holder notices a store that was set back.
+   */
+  renew(request: { resource: string; epoch: Epoch; holder: string }): Promise<Outcome<Authority>>;
   /** Replaces the in-sync set when epoch and revision are still those. */
   setInSync(request: {
     resource: string;
@@ -92,8 +95,9 @@ export interface Store {
   saveShadow(request: { resource: string; member: Member; position: Position }): Promise<Outcome<Position>>;
   readShadow(resource: string, instance: string): Promise<ShadowRecord | undefined>;
   /**
-   * After a lost store: sets the epoch at least to `epoch`. When that raises it, primary and in-sync set are forgotten: what an
-   * older backup says of them no longer holds. For `understudy state recover` only.
+   * After a lost store: `epoch` is the highest that was reached. A store that holds no higher one is put above it, and what it
+   * says of primary and in-sync set is forgotten: in an older backup it no longer holds, not even under the same epoch.
+   * For `understudy state recover` only.
    */
   recover(request: { resource: string; epoch: Epoch }): Promise<Authority>;
   /** Throws StoreError "unsafe" unless the server keeps what it acknowledges (appendfsync always, noeviction). */

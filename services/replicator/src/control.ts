@@ -30,8 +30,6 @@ export type ControlParts = {
   readonly units: ReadonlyMap<string, Unit>;
   readonly board: WatchBoard;
   readonly instruments: Instruments;
-  /** Present when the service ends: streams must not keep it. */
-  readonly stop: AbortSignal;
   readonly bootMs: () => number;
 };
 
@@ -72,7 +70,7 @@ export function replicationControl(parts: ControlParts): Implementation {
     },
     watch: async function* ({ resource }, call) {
       admit("watch", { ...call, resource });
-      yield* board.watch(resource, AbortSignal.any([call.signal, parts.stop]));
+      yield* board.watch(resource, call.signal);
     },
     barrier: (request, call) => barrier(unitOf, parts, { ...request, call }),
   };
@@ -115,7 +113,7 @@ function statusOf(name: string, unit: Unit, { board, bootMs }: ControlParts): Re
 }
 
 function leaseText(state: ResourceState, bootMs: number): string {
-  if (state.store.phase === "lost") return lostText(state, state.store.foundEpoch);
+  if (state.store.phase === "lost") return lostText(state, state.store.missing);
   switch (state.lease.held) {
     case "no":
       return "not held";

@@ -49,6 +49,12 @@ scenarioTests(SCENARIOS, () => {
       case "wipe-store":
         world.wipeStore();
         break;
+      case "back-up-store":
+        world.backUpStore();
+        break;
+      case "restore-store":
+        world.restoreStore();
+        break;
       case "recover-store":
         world.recoverStore(Number(args.epoch));
         break;

@@ -5,7 +5,7 @@ import type { Roles, Verdict } from "@understudy/model/instance";
 import type { ResourceSpec } from "@understudy/model/policy";
 import type { Epoch, Position } from "@understudy/model/position";
 import type { FenceResult, RoleOrder, RunningInstance } from "@understudy/resource/driver";
-import type { Authority, Claim, Lease, Member, Outcome } from "@understudy/state/store";
+import type { Authority, Claim, Member, Outcome } from "@understudy/state/store";
 import type { Kept } from "./record.ts";
 import type { ResourceState } from "./resource-state.ts";
 
@@ -19,13 +19,12 @@ export type Request =
   | { readonly kind: "recreate"; readonly instance: string }
   | { readonly kind: "scale"; readonly shadows: number };
 
-export type Answer =
-  | { readonly done: true }
-  | {
-      readonly done: false;
-      readonly code: "not-found" | "failed-precondition" | "aborted";
-      readonly why: string;
-    };
+export type Refusal = {
+  readonly done: false;
+  readonly code: "not-found" | "failed-precondition" | "aborted";
+  readonly why: string;
+};
+export type Answer = { readonly done: true } | Refusal;
 
 export type Event =
   /** What ran before this process, and what it had kept on disk. */
@@ -34,13 +33,13 @@ export type Event =
       readonly kept: Kept | undefined;
       readonly running: readonly RunningInstance[];
     }
-  | { readonly kind: "configured"; readonly spec: ResourceSpec | undefined }
+  | { readonly kind: "configured"; readonly spec: ResourceSpec }
   | { readonly kind: "tick" }
   | { readonly kind: "store-read"; readonly authority: Authority }
   | { readonly kind: "store-failed"; readonly call: StoreCall; readonly why: string }
   | { readonly kind: "claimed"; readonly outcome: Outcome<Claim> }
   | { readonly kind: "committed"; readonly outcome: Outcome<Authority>; readonly sentBootMs: number }
-  | { readonly kind: "renewed"; readonly outcome: Outcome<Lease>; readonly sentBootMs: number }
+  | { readonly kind: "renewed"; readonly outcome: Outcome<Authority>; readonly sentBootMs: number }
   | { readonly kind: "in-sync-saved"; readonly members: readonly Member[]; readonly outcome: Outcome<number> }
   | { readonly kind: "saved"; readonly position: Position; readonly outcome: Outcome<Position> }
   | { readonly kind: "fenced"; readonly instance: string; readonly result: FenceResult }

@@ -82,7 +82,11 @@ function unnamedNeed(state: ResourceState): Need {
     (tracked) => tracked.role === "primary" && tracked.stage.at !== "lost",
   );
   if (running) return { cause: "reinstate", reason: "the store was recovered" };
-  return state.protect ? { cause: "first", reason: "nobody was primary before" } : undefined;
+  if (!state.protect) return undefined;
+  return {
+    cause: "first",
+    reason: formerPrimary(state) ? "the store was recovered" : "nobody was primary before",
+  };
 }
 
 function begin(state: ResourceState, need: { cause: Cause; reason: string }, at: At): Step {
@@ -102,9 +106,9 @@ export function claimed(state: ResourceState, outcome: Outcome<Claim>, at: At): 
   if (takeover.step !== "claiming") return step(state);
   if (!outcome.saved) return lostRace(state, outcome, at);
   switch (takeover.cause) {
-    case "first":
     case "reinstate":
       return commit(state, takeover, at);
+    case "first":
     case "failover":
     case "switchover":
       return fence(state, takeover, at);
@@ -112,8 +116,7 @@ export function claimed(state: ResourceState, outcome: Outcome<Claim>, at: At): 
 }
 
 function fence(state: ResourceState, takeover: Running, at: At): Step {
-  const named = state.authority?.primary;
-  const old = named && find(state, named.instance);
+  const old = formerPrimary(state);
   if (!old) return leadsElsewhere(state) ? fenceElsewhere(state, takeover, at) : commit(state, takeover, at);
   const next: ResourceState = { ...state, takeover: { ...takeover, step: "fencing" } };
   const member = memberOf(old);
@@ -121,6 +124,13 @@ function fence(state: ResourceState, takeover: Running, at: At): Step {
     return step(next, { kind: "stop-writes", member, order: shadowOrder(state) });
   }
   return step(next, { kind: "fence", member });
+}
+
+/** Whose writes must have ended. A recovered store names nobody, but the one we know may write on under the lease of before. */
+function formerPrimary(state: ResourceState): Tracked | undefined {
+  const named = state.authority?.primary;
+  if (named) return find(state, named.instance);
+  return state.instances.find((tracked) => tracked.role === "primary");
 }
 
 /** Nobody here can stop its writes, but under our claim it cannot renew: at the end of its lease it has stopped itself. */
@@ -149,7 +159,7 @@ export function fenced(
   { result, at }: { result: FenceResult; at: At },
 ): Step {
   const { takeover } = state;
-  if (takeover.step !== "fencing" || state.authority?.primary?.instance !== instance) return step(state);
+  if (takeover.step !== "fencing" || formerPrimary(state)?.name !== instance) return step(state);
   if (result.confirmed) return salvage(state, takeover, at);
   if (takeover.cause === "switchover")
     return calledOff(state, takeover, `its writes cannot be stopped: ${result.why}`);

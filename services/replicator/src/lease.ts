@@ -5,7 +5,7 @@
  */
 
 import type { RoleOrder } from "@understudy/resource/driver";
-import type { Lease, Outcome } from "@understudy/state/store";
+import type { Authority, Outcome } from "@understudy/state/store";
 import { announce, type Effect, type Step, step } from "./events.ts";
 import {
   type At,
@@ -16,7 +16,7 @@ import {
   type ResourceState,
   reigning,
 } from "./resource-state.ts";
-import { seen } from "./store-view.ts";
+import { lossOf, seen } from "./store-view.ts";
 
 const RENEWALS_PER_LEASE = 6;
 /** The holder stops itself at this part of the lease: whoever waits it out waits for the whole. */
@@ -89,10 +89,11 @@ function everyPromoterIsHere(state: ResourceState): boolean {
   return (state.authority?.inSync ?? []).every((member) => find(state, member.instance) !== undefined);
 }
 
-export function renewed(state: ResourceState, outcome: Outcome<Lease>, sentBootMs: number): Step {
+export function renewed(state: ResourceState, outcome: Outcome<Authority>, sentBootMs: number): Step {
   const answered: ResourceState = { ...state, renewing: false };
   if (!outcome.saved) return refused(answered, outcome);
-  const authority = answered.authority && { ...answered.authority, lease: outcome.value };
+  if (lossOf(answered, outcome.value)) return seen(answered, outcome.value);
+  const authority = answered.authority && { ...answered.authority, lease: outcome.value.lease };
   const next: ResourceState = {
     ...answered,
     authority,
@@ -108,7 +109,7 @@ function toldPrimary(state: ResourceState): Effect[] {
   return [{ kind: "set-role", member: memberOf(primary), order: primaryOrder(state) }];
 }
 
-function refused(state: ResourceState, outcome: Extract<Outcome<Lease>, { saved: false }>): Step {
+function refused(state: ResourceState, outcome: Extract<Outcome<Authority>, { saved: false }>): Step {
   // Under another coordinator's claim the lease simply runs out: nothing is to be done but to stop in time.
   if (outcome.why === "claimed") return step(state);
   return seen(state, outcome.found);

@@ -14,7 +14,7 @@ import type {
 } from "@understudy/mirror/engine";
 import type { Clock } from "@understudy/model/clock";
 import type { ResourceSpec } from "@understudy/model/policy";
-import type { Epoch, Position } from "@understudy/model/position";
+import { comparePositions, type Epoch, type Position } from "@understudy/model/position";
 import { pause } from "@understudy/service/run";
 import type { TlsMaterial } from "@understudy/service/tls";
 import type { Member } from "@understudy/state/store";
@@ -23,6 +23,8 @@ import type { Folders } from "./folders.ts";
 import { reached } from "./resource-state.ts";
 
 const REOPEN_MS = 200;
+/** Membership is decided by tenths of seconds: every acknowledgement by itself would be most of the core's work. */
+const PROGRESS_EVERY_MS = 20;
 
 export type MirrorEngine = { readonly openPrimary: OpenPrimary; readonly listenMirror: ListenMirror };
 
@@ -72,17 +74,17 @@ export function openMirrors(parts: {
   };
   const attach = ({ member }: OpenEnd) => current?.end.attach({ ...member, address });
 
-  /** Many changes in one turn of the event loop make one event. */
+  /** Barriers hear of each change at once; the core gets what many of them come to as one event. */
   function moved(of: MirrorPrimary): void {
     if (current?.end !== of) return;
     parts.onProgress();
     if (due) return;
     due = true;
-    setImmediate(() => {
+    setTimeout(() => {
       due = false;
       const seen = progress();
       if (seen) parts.post({ kind: "progress", ...seen });
-    });
+    }, PROGRESS_EVERY_MS);
   }
 
   function progress() {
@@ -140,7 +142,9 @@ export function openMirrors(parts: {
         ends.delete(member.instance);
         await own?.end.close();
         for (const { end } of ends.values()) end.raiseEpoch(epoch).catch(onError);
-        return released ?? own?.end.position() ?? known;
+        // A store that was set back knows of less than our shadows have: a version's number must not be given twice.
+        const seen = [known, ...[...ends.values()].map(({ end }) => end.durable())];
+        return released ?? own?.end.position() ?? seen.sort(comparePositions).at(-1)!;
       });
     },
 

@@ -11,6 +11,8 @@ const fault = fc.oneof(
   fc.record({ do: fc.constant("isolate" as const), instance }),
   fc.record({ do: fc.constant("lag" as const), instance, on: fc.boolean() }),
   fc.record({ do: fc.constant("store" as const), away: fc.boolean() }),
+  fc.record({ do: fc.constant("back-up-store" as const) }),
+  fc.record({ do: fc.constant("restore-store" as const) }),
   fc.record({ do: fc.constant("crash" as const) }),
   fc.record({ do: fc.constant("begin" as const) }),
   fc.record({ do: fc.constant("scale" as const), shadows: fc.integer({ min: 0, max: 4 }) }),
@@ -25,6 +27,9 @@ const fault = fc.oneof(
   fc.record({ do: fc.constant("run" as const), ms: fc.constantFrom(5, 10, 20, 50, 200, 1000, 4000) }),
 );
 type Fault = typeof fault extends fc.Arbitrary<infer T> ? T : never;
+
+/** Somebody is at hand who does what the status says. */
+const HEALS_WITHIN_S = 16;
 
 type Up = { up: boolean; asked: number };
 
@@ -41,6 +46,12 @@ function apply(world: World, move: Fault, shell: Up): void {
       break;
     case "store":
       world.setStoreAway(move.away);
+      break;
+    case "back-up-store":
+      world.backUpStore();
+      break;
+    case "restore-store":
+      world.restoreStore();
       break;
     case "crash":
       shell.up = false;
@@ -103,5 +114,9 @@ function heal(world: World, shell: Up): void {
   if (!shell.up) world.begin();
   for (const each of world.processes()) each.fenceable = true;
   for (const name of ["app-1", "app-2", "app-3", "app-4"]) world.lag(name, false);
-  world.run(12_000);
+  for (let second = 0; second < HEALS_WITHIN_S; second += 1) {
+    const { store, highestEpoch } = world.state();
+    if (store.phase === "lost") world.recoverStore(highestEpoch);
+    world.run(1000);
+  }
 }

@@ -63,8 +63,8 @@ export type StoreView =
   | { readonly phase: "unknown" }
   | { readonly phase: "reachable" }
   | { readonly phase: "away"; readonly why: string }
-  /** It holds a lower epoch than this disk has seen: it forgot, and may not promote anyone. */
-  | { readonly phase: "lost"; readonly foundEpoch: Epoch };
+  /** It holds less than it once told us: it forgot, and may not promote anyone. */
+  | { readonly phase: "lost"; readonly missing: string };
 
 export type LeaseView =
   | { readonly held: "no" }

@@ -1,9 +1,8 @@
 /** What is known of the store: reachable, away, or lost its memory; and what it said last. */
 
-import type { Epoch } from "@understudy/model/position";
 import type { Authority } from "@understudy/state/store";
 import { announce, type Step, type StoreCall, step } from "./events.ts";
-import type { At, ResourceState } from "./resource-state.ts";
+import { type At, type Mark, type ResourceState, reached } from "./resource-state.ts";
 
 const READ_EVERY_MS = 200;
 
@@ -16,7 +15,8 @@ export function askStore(state: ResourceState, at: At): Step {
 
 /** Takes in what the store says, unless it has forgotten what we know. */
 export function seen(state: ResourceState, authority: Authority): Step {
-  if (authority.epoch < state.highestEpoch) return forgotten(state, authority.epoch);
+  const missing = lossOf(state, authority);
+  if (missing) return forgotten(state, missing);
   const next: ResourceState = {
     ...state,
     store: { phase: "reachable" },
@@ -27,16 +27,34 @@ export function seen(state: ResourceState, authority: Authority): Step {
   return back ? step(next, announce("store.back", "the store is back")) : step(next);
 }
 
-function forgotten(state: ResourceState, foundEpoch: Epoch): Step {
-  const next: ResourceState = { ...state, store: { phase: "lost", foundEpoch } };
-  if (state.store.phase === "lost") return step(next);
-  return step(next, announce("store.lost", lostText(state, foundEpoch)));
+/**
+ * What it once told us and holds no more: it was flushed, or restored from an older state. Under the same epoch an older in-sync
+ * set may still name a shadow that has left since, and lacks what was acknowledged without it.
+ */
+export function lossOf(state: ResourceState, found: Authority): string | undefined {
+  const { authority: known, highestEpoch, saved } = state;
+  if (found.epoch < highestEpoch) return `epoch ${found.epoch}, this disk has seen epoch ${highestEpoch}`;
+  if (!known || found.epoch > known.epoch) return undefined;
+  const { inSyncRevision } = known;
+  if (found.inSyncRevision < inSyncRevision)
+    return `revision ${found.inSyncRevision} of the in-sync set, this disk has seen revision ${inSyncRevision}`;
+  // What was saved under an earlier epoch may rightly be gone: a recovery starts from what is left.
+  const newest = saved.epoch !== found.epoch || reached(known.position, saved) ? known.position : saved;
+  const version = ({ epoch, version }: Mark) => `version ${version} of epoch ${epoch}`;
+  return reached(found.position, newest)
+    ? undefined
+    : `${version(found.position)}, it had ${version(newest)}`;
 }
 
-export function lostText(state: ResourceState, foundEpoch: Epoch): string {
-  const { highestEpoch, resource } = state;
+function forgotten(state: ResourceState, missing: string): Step {
+  const next: ResourceState = { ...state, store: { phase: "lost", missing } };
+  if (state.store.phase === "lost") return step(next);
+  return step(next, announce("store.lost", lostText(state, missing)));
+}
+
+export function lostText({ highestEpoch, resource }: ResourceState, missing: string): string {
   return (
-    `state lost: the store holds epoch ${foundEpoch} of ${resource}, this disk has seen epoch ${highestEpoch}; ` +
+    `state lost: the store holds ${missing}; ` +
     `nobody is promoted. Remedy: understudy state recover ${resource} --epoch ${highestEpoch}`
   );
 }
@@ -66,6 +84,6 @@ export function storeObstacle(state: ResourceState): string | undefined {
     case "away":
       return `the store is away (${state.store.why}): nobody is promoted`;
     case "lost":
-      return lostText(state, state.store.foundEpoch);
+      return lostText(state, state.store.missing);
   }
 }

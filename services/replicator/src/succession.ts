@@ -47,7 +47,9 @@ function targetOf(
   switch (cause) {
     case "first": {
       const { id, next } = nextIncarnation(state, at);
-      return { to: { instance: `${state.resource}-1`, incarnation: id }, next };
+      // A recovered store names nobody, but the folder of the last primary has everything.
+      const former = state.instances.find((tracked) => tracked.role === "primary");
+      return { to: { instance: former?.name ?? `${state.resource}-1`, incarnation: id }, next };
     }
     case "reinstate": {
       const running = state.instances.find(

@@ -19,6 +19,9 @@ export type SimulatedStore = {
   setAway(away: boolean): void;
   isAway(): boolean;
   wipe(): void;
+  /** Keeps what it holds now, for `restore`. */
+  backup(): void;
+  restore(): void;
   recover(epoch: number): void;
 };
 
@@ -29,6 +32,7 @@ export function callOf(effect: Exclude<StoreEffect, { kind: "abandon" }>): Store
 export function simulateStore(resource: string, host: string, bootMs: () => number): SimulatedStore {
   let kept = rules.emptyKept(resource);
   let away = false;
+  let saved = kept;
 
   function settle<T>(ruling: rules.Ruling<T>): Outcome<T> {
     if (!ruling.saved) return { ...ruling, found: rules.authorityOf(kept, bootMs()) };
@@ -84,6 +88,12 @@ export function simulateStore(resource: string, host: string, bootMs: () => numb
     },
     wipe: () => {
       kept = rules.emptyKept(resource);
+    },
+    backup: () => {
+      saved = kept;
+    },
+    restore: () => {
+      kept = saved;
     },
     recover: (epoch) => {
       kept = rules.recover(kept, { epoch });

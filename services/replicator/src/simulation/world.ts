@@ -85,6 +85,7 @@ export function createWorld(spec: ResourceSpec, log: (line: string) => void = ()
   function perform(effect: Effect): void {
     if (effect.kind === "claim")
       assert.equal(state.store.phase, "reachable", "claims need a reachable store");
+    if (effect.kind === "keep") kept = effect.kept;
     const sentBootMs = bootMs();
     timeline.after(slowMs[effect.kind] ?? LATENCY_MS[effect.kind], () => post(outcomeOf(effect, sentBootMs)));
   }
@@ -135,8 +136,6 @@ export function createWorld(spec: ResourceSpec, log: (line: string) => void = ()
         mirror.removeFolder(effect.member.instance);
         return { kind: "removed", member: effect.member };
       case "keep":
-        kept = effect.kept;
-        return undefined;
       case "watch":
       case "close-gate":
       case "publish-roles":
@@ -222,6 +221,8 @@ export function createWorld(spec: ResourceSpec, log: (line: string) => void = ()
     lag: mirror.setLagging,
     setStoreAway: store.setAway,
     wipeStore: store.wipe,
+    backUpStore: store.backup,
+    restoreStore: store.restore,
     recoverStore: store.recover,
     slow(kind: Effect["kind"], ms: number | undefined): void {
       slowMs = ms === undefined ? {} : { ...slowMs, [kind]: ms };

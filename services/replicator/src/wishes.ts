@@ -1,6 +1,6 @@
 /** What people and other services ask for over gRPC, from the question to its answer. */
 
-import { type Answer, type Effect, type Request, type Step, step } from "./events.ts";
+import { type Answer, type Effect, type Refusal, type Request, type Step, step } from "./events.ts";
 import {
   type At,
   change,
@@ -11,9 +11,12 @@ import {
   type Wish,
 } from "./resource-state.ts";
 
+/** Calls of Mirror that wait for a primary at once. Whoever waits longest has most likely gone, and gives way. */
+export const WAITING_MIRRORS_MAX = 64;
+
 const done: Answer = { done: true };
 
-function refused(code: "not-found" | "failed-precondition" | "aborted", why: string): Answer {
+function refused(code: Refusal["code"], why: string): Answer {
   return { done: false, code, why };
 }
 
@@ -26,7 +29,7 @@ export function asked(
     case "mirror": {
       const next: ResourceState = { ...state, protect: true };
       if (reigning(next)?.stage.at === "serving") return step(next, answer(done));
-      return step({ ...next, waitingForPrimary: [...next.waitingForPrimary, id] });
+      return awaitPrimary(next, id);
     }
     case "unmirror":
       return step({ ...state, protect: false }, answer(done));
@@ -49,6 +52,16 @@ export function asked(
         reason: request.reason || "promotion was asked for",
       });
   }
+}
+
+function awaitPrimary(state: ResourceState, id: number): Step {
+  const waiting = [...state.waitingForPrimary, id];
+  const leaving = waiting.slice(0, Math.max(0, waiting.length - WAITING_MIRRORS_MAX));
+  const why = `${WAITING_MIRRORS_MAX} later calls wait for a primary: ask again`;
+  const answers = leaving.map(
+    (each): Effect => ({ kind: "answer", id: each, answer: refused("aborted", why) }),
+  );
+  return step({ ...state, waitingForPrimary: waiting.slice(leaving.length) }, ...answers);
 }
 
 function recreate(

@@ -9,14 +9,27 @@ const TEXT_BYTES_MAX = 64;
 let file: number | undefined;
 const text = Buffer.alloc(TEXT_BYTES_MAX);
 
-/** Asked hundreds of times a second: the file stays open, and each read of it from its start makes its text anew. */
+/** The file stays open, and each read of it from its start makes its text anew. */
 function readBootMs(): number {
   file ??= openSync(UPTIME, "r");
   const length = readSync(file, text, 0, TEXT_BYTES_MAX, 0);
   return Math.round(Number.parseFloat(text.toString("latin1", 0, length)) * 1000);
 }
 
+let thisTurnMs: number | undefined;
+
+/** Read once a turn of the event loop: a replicator asks thousands of times a second, and within a turn it is one moment. */
+function bootMs(): number {
+  if (thisTurnMs === undefined) {
+    thisTurnMs = readBootMs();
+    setImmediate(() => {
+      thisTurnMs = undefined;
+    });
+  }
+  return thisTurnMs;
+}
+
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
-  bootMs: readBootMs,
+  bootMs,
 };

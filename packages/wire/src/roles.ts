@@ -81,21 +81,23 @@ export function rolesToWire(roles: Roles, about: { time: Hlc; source: string; re
     epoch: BigInt(roles.epoch),
     primary: roles.primary,
     reason: about.reason,
-    instances: roles.instances.map((instance) =>
-      create(InstanceSchema, {
-        name: instance.name,
-        incarnation: instance.incarnation,
-        host: instance.host,
-        role: ROLE_TO_WIRE[instance.role],
-        phase: PHASE_TO_WIRE[instance.phase],
-        address: instance.address,
-        gateAddress: instance.gateAddress,
-        pid: instance.pid,
-        pidStartTicks: BigInt(instance.pidStartTicks),
-        requestedAtMs: BigInt(Math.floor(instance.requestedAtMs)),
-        readyAtMs: BigInt(Math.floor(instance.readyAtMs)),
-      }),
-    ),
+    instances: roles.instances.map(instanceToWire),
+  });
+}
+
+export function instanceToWire(instance: Instance): WireInstance {
+  return create(InstanceSchema, {
+    name: instance.name,
+    incarnation: instance.incarnation,
+    host: instance.host,
+    role: ROLE_TO_WIRE[instance.role],
+    phase: PHASE_TO_WIRE[instance.phase],
+    address: instance.address,
+    gateAddress: instance.gateAddress,
+    pid: instance.pid,
+    pidStartTicks: BigInt(instance.pidStartTicks),
+    requestedAtMs: BigInt(Math.floor(instance.requestedAtMs)),
+    readyAtMs: BigInt(Math.floor(instance.readyAtMs)),
   });
 }
 
@@ -111,7 +113,8 @@ export function rolesFromWire(wire: RoleChanged): Roles {
   };
 }
 
-function instanceFromWire(wire: WireInstance): Instance {
+/** Throws a RangeError, as rolesFromWire. */
+export function instanceFromWire(wire: WireInstance): Instance {
   return {
     name: asLabel(wire.name, "instance"),
     incarnation: incarnation(wire.incarnation),
@@ -145,12 +148,21 @@ function whole(value: bigint, what: string): number {
   return number;
 }
 
+export function verdictStateToWire(state: VerdictState): WireVerdictState {
+  return VERDICT_TO_WIRE[state];
+}
+
+/** Throws a RangeError on a word that we do not have. */
+export function verdictStateFromWire(wire: WireVerdictState): VerdictState {
+  return known(VERDICT_FROM_WIRE.get(wire), "verdict");
+}
+
 export function verdictToWire(verdict: Verdict, about: { time: Hlc; source: string }): WireVerdict {
   return create(VerdictSchema, {
     header: headerToWire({ resource: verdict.resource, time: about.time, source: about.source }),
     instance: verdict.instance,
     incarnation: verdict.incarnation,
-    state: VERDICT_TO_WIRE[verdict.state],
+    state: verdictStateToWire(verdict.state),
     since: hlcToWire({ wallMs: verdict.sinceMs, counter: 0 }),
     evidence: verdict.evidence.map((item) => ({ ...item })),
   });
@@ -162,7 +174,7 @@ export function verdictFromWire(wire: WireVerdict): Verdict {
     resource: asLabel(wire.header?.resource ?? "", "resource"),
     instance: asLabel(wire.instance, "instance"),
     incarnation: incarnation(wire.incarnation),
-    state: known(VERDICT_FROM_WIRE.get(wire.state), "verdict"),
+    state: verdictStateFromWire(wire.state),
     sinceMs: hlcFromWire(wire.since).wallMs,
     evidence: wire.evidence.slice(0, EVIDENCE_MAX).map(({ signal, alive, detail, ageMs }) => ({
       signal: known(SIGNALS.has(signal) ? (signal as Evidence["signal"]) : undefined, "signal"),

@@ -8,7 +8,17 @@ import type { Instance, Roles, Verdict } from "@understudy/model/instance";
 import type { ResourceSpec } from "@understudy/model/policy";
 import type { Freshness } from "./inputs.ts";
 
-export type Limit = "" | "fenced" | "not ready" | "draining" | "down" | "stale" | "suspect" | "slow start";
+export const LIMITS = [
+  "",
+  "fenced",
+  "not ready",
+  "draining",
+  "down",
+  "stale",
+  "suspect",
+  "slow start",
+] as const;
+export type Limit = (typeof LIMITS)[number];
 
 export type Candidate = {
   readonly instance: Instance;
@@ -34,11 +44,18 @@ type Inputs = {
   readonly roles: Roles;
   readonly verdicts: ReadonlyMap<string, Verdict>;
   readonly freshness: ReadonlyMap<string, Seen>;
-  readonly spec: ResourceSpec;
+  readonly spec: {
+    readonly routing: Pick<ResourceSpec["routing"], "maxStalenessMs" | "onlyStale">;
+    readonly shadows: Pick<ResourceSpec["shadows"], "warmUpMs">;
+  };
   /** What all instances together must carry now, in whole warm instances. */
   readonly neededStrength: number;
   readonly nowMs: number;
 };
+
+export function limitsOf(candidates: readonly Candidate[]): ReadonlyMap<string, Limit> {
+  return new Map(candidates.map(({ instance, limitedBy }) => [instance.name, limitedBy]));
+}
 
 export function judgeCandidates(inputs: Inputs): Judged {
   const judged = inputs.roles.instances.map((instance) => ({ instance, limit: limitOf(instance, inputs) }));

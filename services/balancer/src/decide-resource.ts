@@ -1,8 +1,9 @@
 /** One decision for one resource: shares, plan and wanted shadows, and what is to be said about them. */
 
 import type { Plan } from "@understudy/traffic/driver";
+import { limitsOf } from "./candidates.ts";
 import { decideScale } from "./decide-scale.ts";
-import type { Notice, Reason, WeightDecision } from "./decision.ts";
+import type { DecisionInputs, Notice, Reason, WeightDecision } from "./decision.ts";
 import type { Effect } from "./events.ts";
 import { nextPlan, targetsOf } from "./plan.ts";
 import { sampleBehind } from "./policies.ts";
@@ -26,7 +27,7 @@ export function decideResource(state: ResourceState, nowMs: number): ResourceDec
   const targets = targetsOf(state.roles, { readPpm: weighed.shares, dead });
   const wanted = { pool: state.pool.name, epoch: state.roles.epoch, targets };
   const { plan, changed } = nextPlan(state.plan, wanted);
-  const limits = new Map(weighed.candidates.map(({ instance, limitedBy }) => [instance.name, limitedBy]));
+  const limits = limitsOf(weighed.candidates);
   const usedSampleMs = Math.max(state.usedSampleMs, sampleBehind(state, nowMs));
   const next = {
     ...state,
@@ -61,7 +62,11 @@ function sayPlan(before: ResourceState, { next, weighed, plan, changed, nowMs }:
     effects.push({ kind: "apply", resource, plan, sampledAtMs: isNew ? sampledAtMs : 0 });
   const due = changed || nowMs - next.saidAtMs >= REPEAT_MS;
   if (!due) return { next, effects };
-  effects.push({ kind: "say-weights", decision: weightDecision(next, { weighed, plan, sampledAtMs }) });
+  const inputs = inputsOf(before, { weighed, nowMs });
+  effects.push({
+    kind: "say-weights",
+    decision: weightDecision(next, { weighed, plan, sampledAtMs, inputs }),
+  });
   // Who only observes must not be taken at its word by a third party that drives its own load balancer.
   if (next.spec.mode !== "observe") effects.push({ kind: "say-plan", resource, plan });
   if (!changed) return { next: { ...next, saidAtMs: nowMs }, effects };
@@ -70,9 +75,23 @@ function sayPlan(before: ResourceState, { next, weighed, plan, changed, nowMs }:
   return { next: { ...next, saidAtMs: nowMs }, effects };
 }
 
+function inputsOf(
+  known: ResourceState,
+  { weighed, nowMs }: { weighed: Weighed; nowMs: number },
+): DecisionInputs {
+  const carries = weighed.candidates.map(
+    ({ instance, strength }) => [instance.name, strength * known.instanceRps] as const,
+  );
+  return { decidedAtMs: nowMs, known, capacityRps: new Map(carries) };
+}
+
 function weightDecision(
   { spec, limits }: ResourceState,
-  { weighed, plan, sampledAtMs }: { weighed: Weighed; plan: Plan; sampledAtMs: number },
+  {
+    weighed,
+    plan,
+    ...rest
+  }: { weighed: Weighed; plan: Plan } & Pick<WeightDecision, "sampledAtMs" | "inputs">,
 ): WeightDecision {
   const targets = new Map(plan.targets.map((target) => [target.instance, target]));
   return {
@@ -80,8 +99,8 @@ function weightDecision(
     pool: plan.pool,
     revision: plan.revision,
     epoch: plan.epoch,
-    sampledAtMs,
     reason: weighed.reason,
+    ...rest,
     shares: weighed.candidates.map(({ instance: { name } }) => ({
       instance: name,
       readPpm: targets.get(name)?.readPpm ?? 0,

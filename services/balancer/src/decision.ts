@@ -1,6 +1,8 @@
 /** What was decided and why, in values that can be shown, published and replayed. */
 
+import type { ResourceSpec } from "@understudy/model/policy";
 import type { Limit } from "./candidates.ts";
+import type { ResourceState } from "./resource-state.ts";
 
 export type Rule =
   | "predictive"
@@ -30,6 +32,37 @@ export type InstanceShare = {
   readonly limitedBy: Limit;
 };
 
+/** What of understudy.yaml the shares depend on. */
+export type Settings = {
+  readonly capacity: Pick<ResourceSpec["capacity"], "target">;
+  readonly routing: Pick<ResourceSpec["routing"], "maxShadowShare" | "maxStalenessMs" | "onlyStale">;
+  readonly shadows: Pick<ResourceSpec["shadows"], "warmUpMs">;
+  readonly forecast: Pick<ResourceSpec["forecast"], "policy" | "quantile">;
+};
+
+/** All that a decision about shares looks at, and nothing else: whoever has it can make the decision again. */
+export type Knowledge = { readonly spec: Settings } & Pick<
+  ResourceState,
+  | "roles"
+  | "verdicts"
+  | "freshness"
+  | "prediction"
+  | "instanceRps"
+  | "observed"
+  | "shift"
+  | "control"
+  | "shares"
+  | "limits"
+>;
+
+export type DecisionInputs = {
+  readonly decidedAtMs: number;
+  /** As it was before the decision. */
+  readonly known: Knowledge;
+  /** What each instance was taken to carry, requests per second. */
+  readonly capacityRps: ReadonlyMap<string, number>;
+};
+
 export type WeightDecision = {
   readonly resource: string;
   readonly pool: string;
@@ -39,6 +72,7 @@ export type WeightDecision = {
   readonly reason: Reason;
   /** When the newest sample behind it was taken; 0: there was none. */
   readonly sampledAtMs: number;
+  readonly inputs: DecisionInputs;
 };
 
 export type ScaleDecision = {

@@ -3,6 +3,7 @@
  * ours; the others exist so that it can be compared with something honest, over the same driver and at the same speed.
  */
 
+import type { Knowledge } from "./decision.ts";
 import { type Demand, forecastPeak, type Prediction } from "./inputs.ts";
 import { scaleByBusy } from "./reactive.ts";
 import { isFresh, type ResourceState } from "./resource-state.ts";
@@ -19,7 +20,7 @@ export type Wanted = {
 };
 
 /** What the shares are to be made for, from the demand that is there and what is known of the future. */
-export function demandToServe(state: ResourceState, currentRps: number, nowMs: number): Wanted {
+export function demandToServe(state: Knowledge, currentRps: number, nowMs: number): Wanted {
   switch (state.spec.forecast.policy) {
     case "predictive": {
       const { quantile } = state.spec.forecast;
@@ -61,19 +62,21 @@ export function scaleByPolicy(
   }
 }
 
-export function freshPrediction(state: ResourceState, nowMs: number): Prediction | undefined {
+export function freshPrediction(state: Pick<Knowledge, "prediction">, nowMs: number): Prediction | undefined {
   return isFresh(state.prediction, nowMs) ? state.prediction : undefined;
 }
 
+type Heard = Pick<Knowledge, "prediction" | "observed">;
+
 /** The newest word on the demand that is there; undefined when all of it is stale. */
-export function currentDemand(state: ResourceState, nowMs: number): number | undefined {
+export function currentDemand(state: Heard, nowMs: number): number | undefined {
   const current: Demand | undefined = freshPrediction(state, nowMs)?.current;
   if (current) return current.movableRps + current.immovableRps;
   return isFresh(state.observed, nowMs) ? state.observed.fastRps : undefined;
 }
 
 /** When the sample behind a decision was taken; 0 when all is stale. */
-export function sampleBehind(state: ResourceState, nowMs: number): number {
+export function sampleBehind(state: Heard, nowMs: number): number {
   const heard =
     freshPrediction(state, nowMs) ?? (isFresh(state.observed, nowMs) ? state.observed : undefined);
   return heard?.sampledAtMs ?? 0;

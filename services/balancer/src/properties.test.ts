@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { fromJsonString, toJsonString } from "@bufbuild/protobuf";
 import type { InstancePhase, Role, Roles, Verdict, VerdictState } from "@understudy/model/instance";
 import { PPM } from "@understudy/model/share";
 import type { Plan } from "@understudy/traffic/driver";
+import { WeightDecisionSchema } from "@understudy/wire/gen/weight";
 import fc from "fast-check";
 import { decide, NO_STATE } from "./decide.ts";
+import type { WeightDecision } from "./decision.ts";
 import type { Event, State } from "./events.ts";
 import {
   configurationOf,
@@ -18,6 +21,9 @@ import {
   SPEC,
   verdictOf,
 } from "./fixtures.ts";
+import { recordedFromWire } from "./inputs-from-wire.ts";
+import { replay } from "./replay.ts";
+import { weightsToWire } from "./wire.ts";
 
 const NAMES = ["c-1", "c-2", "c-3", "c-4"];
 const name = fc.constantFrom(...NAMES);
@@ -67,16 +73,22 @@ const anyStep: fc.Arbitrary<Step> = fc
   )
   .chain((event) => fc.integer({ min: 0, max: 500 }).map((afterMs) => ({ afterMs, event })));
 
-type Seen = { roles: Roles | undefined; verdicts: Map<string, Verdict>; plans: Plan[]; wanted: number[] };
+type Seen = {
+  roles: Roles | undefined;
+  verdicts: Map<string, Verdict>;
+  plans: Plan[];
+  wanted: number[];
+  said: WeightDecision[];
+};
 
 /** Runs the steps and calls `check` for each plan with what was known when it was made. */
 function play(
   steps: readonly Step[],
   check: (plan: Plan, seen: Seen) => void,
-): { state: State; nowMs: number } {
+): { state: State; nowMs: number; said: readonly WeightDecision[] } {
   let state: State = NO_STATE;
   let nowMs = 1_000;
-  const seen: Seen = { roles: undefined, verdicts: new Map(), plans: [], wanted: [] };
+  const seen: Seen = { roles: undefined, verdicts: new Map(), plans: [], wanted: [], said: [] };
   const hear = (event: Event) => {
     if (event.kind === "roles" && event.roles.epoch >= (seen.roles?.epoch ?? 0)) seen.roles = event.roles;
     if (event.kind === "verdict") seen.verdicts.set(event.verdict.instance, event.verdict);
@@ -84,6 +96,7 @@ function play(
     state = decision.next;
     for (const effect of decision.effects) {
       if (effect.kind === "say-scale") seen.wanted.push(effect.decision.wantedShadows);
+      if (effect.kind === "say-weights") seen.said.push(effect.decision);
       if (effect.kind !== "apply") continue;
       check(effect.plan, seen);
       seen.plans.push(effect.plan);
@@ -97,7 +110,7 @@ function play(
   }
   const { min, max } = SPEC.shadows;
   assert.ok(seen.wanted.every((wanted) => wanted >= min && wanted <= max));
-  return { state, nowMs };
+  return { state, nowMs, said: seen.said };
 }
 
 const anyStory = fc.array(anyStep, { minLength: 1, maxLength: 60 });
@@ -166,6 +179,23 @@ test("deciding again on the same knowledge changes nothing", () => {
       const planOf = (effects: typeof first.effects) =>
         effects.find((effect) => effect.kind === "apply")?.plan;
       assert.deepEqual(planOf(second.effects), planOf(first.effects));
+    }),
+  );
+});
+
+test("a published decision holds all it was made from: made again, it is the same to the letter", () => {
+  const about = { time: { wallMs: 1, counter: 0 }, source: "test" };
+  // Long enough that all rules get their turn.
+  const longStory = fc.array(anyStep, { minLength: 60, maxLength: 60 });
+  fc.assert(
+    fc.property(longStory, (steps) => {
+      const { said } = play(steps, () => undefined);
+      const lines = said.map((one) => toJsonString(WeightDecisionSchema, weightsToWire(one, "", about)));
+      const recording = lines.map((line) => recordedFromWire(fromJsonString(WeightDecisionSchema, line))!);
+      for (const [index, again] of replay(recording, {}).entries()) {
+        assert.ok(again.reproduced && !again.differs);
+        assert.deepEqual(again.reason, said[index]!.reason);
+      }
     }),
   );
 });

@@ -1,9 +1,8 @@
 /** One resource's shares from what is known now, and the reason for them. */
 
 import { type Candidate, judgeCandidates } from "./candidates.ts";
-import { count, perCent, type Reason, type Rule, reasonOf, rps } from "./decision.ts";
+import { count, type Knowledge, perCent, type Reason, type Rule, reasonOf, rps } from "./decision.ts";
 import { currentDemand, demandToServe, type Wanted } from "./policies.ts";
-import type { ResourceState } from "./resource-state.ts";
 import {
   type Carrier,
   DEADBAND_PPM,
@@ -23,7 +22,7 @@ export type Weighed = {
 };
 
 /** Needs known roles. */
-export function weigh(state: ResourceState, nowMs: number): Weighed {
+export function weigh(state: Knowledge, nowMs: number): Weighed {
   const { spec, instanceRps } = state;
   const roles = state.roles!;
   const currentRps = currentDemand(state, nowMs);
@@ -57,7 +56,7 @@ type Carriers = {
 };
 
 function byHand(
-  state: ResourceState,
+  state: Knowledge,
   { candidates, carriers, readPpm }: Carriers & { readPpm: ReadonlyMap<string, number> },
 ): Weighed {
   const parts = holdShares(readPpm, carriers) ?? fallback(state, carriers);
@@ -70,10 +69,7 @@ function byHand(
   };
 }
 
-function held(
-  state: ResourceState,
-  { candidates, carriers, why, panic }: Carriers & { why: string },
-): Weighed {
+function held(state: Knowledge, { candidates, carriers, why, panic }: Carriers & { why: string }): Weighed {
   const parts = holdShares(state.shares, carriers) ?? fallback(state, carriers);
   const reason = reasonOf(
     panic ? "panic" : "hold",
@@ -83,7 +79,7 @@ function held(
 }
 
 /** Nothing to hold: reads go to the primary, and without it to whoever can carry them. */
-function fallback({ shift }: ResourceState, carriers: readonly Carrier[]): readonly number[] {
+function fallback({ shift }: Knowledge, carriers: readonly Carrier[]): readonly number[] {
   return shareReads({
     carriers,
     demandRps: shift.heldRps,
@@ -94,7 +90,7 @@ function fallback({ shift }: ResourceState, carriers: readonly Carrier[]): reado
 }
 
 function byDemand(
-  state: ResourceState,
+  state: Knowledge,
   { candidates, carriers, panic, currentRps, nowMs }: Carriers & { currentRps: number; nowMs: number },
 ): Weighed {
   const wanted = demandToServe(state, currentRps, nowMs);
@@ -120,7 +116,7 @@ function byDemand(
 
 /** Small changes are not worth a new plan, except when somebody's standing has changed. */
 function steady(
-  state: ResourceState,
+  state: Knowledge,
   { candidates, shares }: Pick<Weighed, "candidates" | "shares">,
 ): ReadonlyMap<string, number> {
   const sameStanding = candidates.every(
@@ -135,7 +131,7 @@ function named(carriers: readonly Carrier[], parts: readonly number[]): Readonly
 }
 
 type Facts = {
-  readonly state: ResourceState;
+  readonly state: Knowledge;
   readonly carriers: readonly Carrier[];
   readonly wanted: Wanted;
   readonly result: Shares;

@@ -18,6 +18,7 @@ import {
 import { headerToWire, hlcFromWire, hlcToWire } from "@understudy/wire/header";
 import type { Notice, Reason, ScaleDecision, WeightDecision } from "./decision.ts";
 import type { Busy, Demand, Freshness, Load, Prediction } from "./inputs.ts";
+import { inputsToWire } from "./inputs-to-wire.ts";
 
 /** When and by whom something is said. */
 export type About = { readonly time: Hlc; readonly source: string };
@@ -121,7 +122,7 @@ export function sharesFromWire(command: LbCommand): ReadonlyMap<string, number> 
 }
 
 export function weightsToWire(decision: WeightDecision, traceId: string, about: About): WireWeights {
-  const { resource, pool, revision, epoch, shares, reason, sampledAtMs } = decision;
+  const { resource, pool, revision, epoch, shares, reason, sampledAtMs, inputs } = decision;
   return create(WeightDecisionSchema, {
     header: headerToWire({ resource, ...about }),
     revision: BigInt(revision),
@@ -131,6 +132,7 @@ export function weightsToWire(decision: WeightDecision, traceId: string, about: 
     reason: reasonToWire(reason),
     ...(sampledAtMs > 0 ? { sampledAt: hlcToWire({ wallMs: sampledAtMs, counter: 0 }) } : {}),
     traceId,
+    inputs: inputsToWire(inputs),
   });
 }
 

@@ -8,6 +8,9 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Header, Hlc } from "./header_pb.js";
+import type { Prediction } from "./prediction_pb.js";
+import type { Instance } from "./role_pb.js";
+import type { VerdictState } from "./health_pb.js";
 
 /**
  * Describes the file understudy/v1/weight.proto.
@@ -59,6 +62,14 @@ export declare type WeightDecision = Message<"understudy.v1.WeightDecision"> & {
    * @generated from field: string trace_id = 8;
    */
   traceId: string;
+
+  /**
+   * All that it was made from: on these the balancer's core decides the same again, and `understudy replay` something else
+   * under other settings.
+   *
+   * @generated from field: understudy.v1.DecisionInputs inputs = 9;
+   */
+  inputs?: DecisionInputs | undefined;
 };
 
 /**
@@ -103,7 +114,7 @@ export declare type InstanceShare = Message<"understudy.v1.InstanceShare"> & {
 export declare const InstanceShareSchema: GenMessage<InstanceShare>;
 
 /**
- * Enough to show the decision to a person and to replay it.
+ * Enough to show the decision to a person; what it was made from is in DecisionInputs.
  *
  * @generated from message understudy.v1.DecisionReason
  */
@@ -123,6 +134,8 @@ export declare type DecisionReason = Message<"understudy.v1.DecisionReason"> & {
   text: string;
 
   /**
+   * Numbers that the text and the rule come from.
+   *
    * @generated from field: map<string, double> inputs = 3;
    */
   inputs: { [key: string]: number };
@@ -202,4 +215,311 @@ export declare type ScaleDecision = Message<"understudy.v1.ScaleDecision"> & {
  * Use `create(ScaleDecisionSchema)` to create a new message.
  */
 export declare const ScaleDecisionSchema: GenMessage<ScaleDecision>;
+
+/**
+ * What the balancer's core knew and was set to before it decided. Times are milliseconds since 1970 on the balancer's clock.
+ *
+ * @generated from message understudy.v1.DecisionInputs
+ */
+export declare type DecisionInputs = Message<"understudy.v1.DecisionInputs"> & {
+  /**
+   * @generated from field: double decided_at_ms = 1;
+   */
+  decidedAtMs: number;
+
+  /**
+   * @generated from field: understudy.v1.DecisionSettings settings = 2;
+   */
+  settings?: DecisionSettings | undefined;
+
+  /**
+   * Empty: there was none.
+   *
+   * @generated from field: string primary = 3;
+   */
+  primary: string;
+
+  /**
+   * @generated from field: repeated understudy.v1.InstanceInput instances = 4;
+   */
+  instances: InstanceInput[];
+
+  /**
+   * What one warm instance carries at its target, requests per second.
+   *
+   * @generated from field: double instance_rps = 5;
+   */
+  instanceRps: number;
+
+  /**
+   * Absent: none was measured yet.
+   *
+   * @generated from field: understudy.v1.ObservedDemand observed = 6;
+   */
+  observed?: ObservedDemand | undefined;
+
+  /**
+   * The last prediction heard, however old: its demand by horizon and quantile, its demand now. Absent: none was.
+   *
+   * @generated from field: understudy.v1.Prediction forecast = 7;
+   */
+  forecast?: Prediction | undefined;
+
+  /**
+   * @generated from field: double forecast_heard_at_ms = 8;
+   */
+  forecastHeardAtMs: number;
+
+  /**
+   * @generated from field: understudy.v1.ShiftState shift = 9;
+   */
+  shift?: ShiftState | undefined;
+
+  /**
+   * "auto", "paused" (the weights are held) or "manual" (a person has set them).
+   *
+   * @generated from field: string control = 10;
+   */
+  control: string;
+
+  /**
+   * The shares that a person has set, in parts per million.
+   *
+   * @generated from field: map<string, uint32> manual_ppm = 11;
+   */
+  manualPpm: { [key: string]: number };
+
+  /**
+   * What was decided before: a small difference to it is not worth a new plan.
+   *
+   * @generated from field: map<string, uint32> previous_ppm = 12;
+   */
+  previousPpm: { [key: string]: number };
+
+  /**
+   * As `limited_by` of the decision before.
+   *
+   * @generated from field: map<string, string> previous_limits = 13;
+   */
+  previousLimits: { [key: string]: string };
+};
+
+/**
+ * Describes the message understudy.v1.DecisionInputs.
+ * Use `create(DecisionInputsSchema)` to create a new message.
+ */
+export declare const DecisionInputsSchema: GenMessage<DecisionInputs>;
+
+/**
+ * What understudy.yaml says, as far as the shares depend on it.
+ *
+ * @generated from message understudy.v1.DecisionSettings
+ */
+export declare type DecisionSettings = Message<"understudy.v1.DecisionSettings"> & {
+  /**
+   * forecast.policy: "predictive", "reactive", "static", "none".
+   *
+   * @generated from field: string policy = 1;
+   */
+  policy: string;
+
+  /**
+   * forecast.quantile
+   *
+   * @generated from field: double quantile = 2;
+   */
+  quantile: number;
+
+  /**
+   * capacity.target
+   *
+   * @generated from field: double capacity_target = 3;
+   */
+  capacityTarget: number;
+
+  /**
+   * routing.maxShadowShare
+   *
+   * @generated from field: double max_shadow_share = 4;
+   */
+  maxShadowShare: number;
+
+  /**
+   * routing.maxStalenessMs
+   *
+   * @generated from field: double max_staleness_ms = 5;
+   */
+  maxStalenessMs: number;
+
+  /**
+   * routing.onlyStale: "refuse", "serve".
+   *
+   * @generated from field: string only_stale = 6;
+   */
+  onlyStale: string;
+
+  /**
+   * shadows.warmUpMs: how long after `ready_at_ms` an instance counts for less.
+   *
+   * @generated from field: double warm_up_ms = 7;
+   */
+  warmUpMs: number;
+};
+
+/**
+ * Describes the message understudy.v1.DecisionSettings.
+ * Use `create(DecisionSettingsSchema)` to create a new message.
+ */
+export declare const DecisionSettingsSchema: GenMessage<DecisionSettings>;
+
+/**
+ * @generated from message understudy.v1.InstanceInput
+ */
+export declare type InstanceInput = Message<"understudy.v1.InstanceInput"> & {
+  /**
+   * @generated from field: understudy.v1.Instance instance = 1;
+   */
+  instance?: Instance | undefined;
+
+  /**
+   * Unspecified: nothing was said of this incarnation, and it counts as up.
+   *
+   * @generated from field: understudy.v1.VerdictState verdict = 2;
+   */
+  verdict: VerdictState;
+
+  /**
+   * Absent: its mirror has said nothing, and it counts as stale.
+   *
+   * @generated from field: understudy.v1.FreshnessInput freshness = 3;
+   */
+  freshness?: FreshnessInput | undefined;
+
+  /**
+   * What it was taken to carry, requests per second: its part of `instance_rps`; 0 when it may take no reads.
+   *
+   * @generated from field: double capacity_rps = 4;
+   */
+  capacityRps: number;
+};
+
+/**
+ * Describes the message understudy.v1.InstanceInput.
+ * Use `create(InstanceInputSchema)` to create a new message.
+ */
+export declare const InstanceInputSchema: GenMessage<InstanceInput>;
+
+/**
+ * @generated from message understudy.v1.FreshnessInput
+ */
+export declare type FreshnessInput = Message<"understudy.v1.FreshnessInput"> & {
+  /**
+   * False while it is seeded or cut off.
+   *
+   * @generated from field: bool live = 1;
+   */
+  live: boolean;
+
+  /**
+   * When it was heard; its age counts as lag too.
+   *
+   * @generated from field: double lag_ms = 2;
+   */
+  lagMs: number;
+
+  /**
+   * @generated from field: double heard_at_ms = 3;
+   */
+  heardAtMs: number;
+};
+
+/**
+ * Describes the message understudy.v1.FreshnessInput.
+ * Use `create(FreshnessInputSchema)` to create a new message.
+ */
+export declare const FreshnessInputSchema: GenMessage<FreshnessInput>;
+
+/**
+ * Demand as metrics and predictions tell, smoothed.
+ *
+ * @generated from message understudy.v1.ObservedDemand
+ */
+export declare type ObservedDemand = Message<"understudy.v1.ObservedDemand"> & {
+  /**
+   * @generated from field: double fast_rps = 1;
+   */
+  fastRps: number;
+
+  /**
+   * @generated from field: double slow_rps = 2;
+   */
+  slowRps: number;
+
+  /**
+   * Part that any fresh instance may serve, 0..1; the rest is the primary's.
+   *
+   * @generated from field: double movable_part = 3;
+   */
+  movablePart: number;
+
+  /**
+   * @generated from field: double heard_at_ms = 4;
+   */
+  heardAtMs: number;
+
+  /**
+   * @generated from field: double sampled_at_ms = 5;
+   */
+  sampledAtMs: number;
+};
+
+/**
+ * Describes the message understudy.v1.ObservedDemand.
+ * Use `create(ObservedDemandSchema)` to create a new message.
+ */
+export declare const ObservedDemandSchema: GenMessage<ObservedDemand>;
+
+/**
+ * What the shares are held for: up at once, down slowly.
+ *
+ * @generated from message understudy.v1.ShiftState
+ */
+export declare type ShiftState = Message<"understudy.v1.ShiftState"> & {
+  /**
+   * @generated from field: double held_rps = 1;
+   */
+  heldRps: number;
+
+  /**
+   * When demand was last near what is held.
+   *
+   * @generated from field: double needed_at_ms = 2;
+   */
+  neededAtMs: number;
+
+  /**
+   * @generated from field: double moved_at_ms = 3;
+   */
+  movedAtMs: number;
+
+  /**
+   * Reads are spread over all instances; false: all to the primary.
+   *
+   * @generated from field: bool spread = 4;
+   */
+  spread: boolean;
+
+  /**
+   * When reads were spread, within the last minute.
+   *
+   * @generated from field: repeated double turned_at_ms = 5;
+   */
+  turnedAtMs: number[];
+};
+
+/**
+ * Describes the message understudy.v1.ShiftState.
+ * Use `create(ShiftStateSchema)` to create a new message.
+ */
+export declare const ShiftStateSchema: GenMessage<ShiftState>;
 

@@ -22,6 +22,13 @@ export function print(globals: Globals, { text, json }: { text: () => string; js
   process.stdout.write(globals.output === "json" ? `${JSON.stringify(json())}\n` : `${text()}\n`);
 }
 
+const PPM_PER_PERCENT = 10_000;
+
+/** A share of the reads. */
+export function percentOf(ppm: number): string {
+  return `${(ppm / PPM_PER_PERCENT).toFixed(1)} %`;
+}
+
 /** Columns of equal width; the last one runs on. */
 export function renderTable(rows: readonly (readonly string[])[]): string {
   const widths = rows.reduce<number[]>(

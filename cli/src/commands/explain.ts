@@ -11,10 +11,10 @@ import { hlcFromWire } from "@understudy/wire/header";
 import { type Command, InvalidArgumentError } from "commander";
 import { call, withConnection } from "../connect.ts";
 import { type Globals, print } from "../globals.ts";
+import { renderInputs, renderShares } from "../render-inputs.ts";
 
 /** The balancer keeps no more of each kind: see ExplainRequest. */
 const LAST_MAX = 100;
-const PPM_PER_PERCENT = 10_000;
 
 type ExplainOptions = Globals & { readonly last: number };
 
@@ -58,18 +58,19 @@ export function renderExplanation(resource: string, found: ExplainResponse): str
 }
 
 function renderWeights(decision: WeightDecision): string {
-  const shares = decision.shares.map(({ instance, readPpm, limitedBy }) => {
-    const percent = (readPpm / PPM_PER_PERCENT).toFixed(1).padStart(5);
-    return `  ${instance.padEnd(20)} ${percent} % of the reads${limitedBy ? ` (${limitedBy})` : ""}`;
-  });
   const title = `${timeOf(decision)}  shares, revision ${decision.revision}, epoch ${decision.epoch}`;
-  const trace = decision.traceId ? [`  trace ${decision.traceId}`] : [];
-  return [title, ...shares, ...renderReason(decision.reason), ...trace].join("\n");
+  const details = [
+    ...renderShares(decision),
+    ...renderReason(decision.reason),
+    ...renderInputs(decision.inputs),
+    ...(decision.traceId ? [`trace        ${decision.traceId}`] : []),
+  ];
+  return [title, ...details.map((line) => `  ${line}`)].join("\n");
 }
 
 function renderScale(decision: ScaleDecision): string {
   const title = `${timeOf(decision)}  shadows: ${decision.wantedShadows} wanted, ${decision.presentShadows} present`;
-  return [title, ...renderReason(decision.reason)].join("\n");
+  return [title, ...renderReason(decision.reason).map((line) => `  ${line}`)].join("\n");
 }
 
 function renderReason(reason: DecisionReason | undefined): string[] {
@@ -77,11 +78,11 @@ function renderReason(reason: DecisionReason | undefined): string[] {
   const inputs = Object.entries(reason.inputs).map(([name, value]) => `${name}=${round(value)}`);
   const others = reason.alternatives.map(({ rule, value }) => `${rule}=${round(value)}`);
   return [
-    `  because ${reason.text} [${reason.rule}]`,
-    ...(inputs.length > 0 ? [`  inputs       ${inputs.join("  ")}`] : []),
-    ...(others.length > 0 ? [`  alternatives ${others.join("  ")}`] : []),
+    `because ${reason.text} [${reason.rule}]`,
+    ...(inputs.length > 0 ? [`numbers      ${inputs.join("  ")}`] : []),
+    ...(others.length > 0 ? [`alternatives ${others.join("  ")}`] : []),
     ...(reason.unshiftableRps > 0
-      ? [`  unshiftable  ${round(reason.unshiftableRps)} requests/s fit nowhere`]
+      ? [`unshiftable  ${round(reason.unshiftableRps)} requests/s fit nowhere`]
       : []),
   ];
 }

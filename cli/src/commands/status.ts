@@ -10,11 +10,10 @@ import { rolesFromWire, verdictFromWire } from "@understudy/wire/roles";
 import type { Command } from "commander";
 import { type Connection, call, withConnection } from "../connect.ts";
 import { CliError } from "../error.ts";
-import { type Globals, print, renderTable } from "../globals.ts";
+import { type Globals, percentOf, print, renderTable } from "../globals.ts";
 import { readLast } from "../read-message.ts";
 
 const PROBE_TIMEOUT_MS = 1000;
-const PPM_PER_PERCENT = 10_000;
 const NOT_KNOWN = "-";
 
 type Services = Readonly<Record<string, string>>;
@@ -135,7 +134,7 @@ export function renderResource({ status, roles, instances }: ResourceView): stri
     instance.role,
     instance.phase,
     health ?? NOT_KNOWN,
-    share ? `${(share.readPpm / PPM_PER_PERCENT).toFixed(1)} %` : NOT_KNOWN,
+    share ? percentOf(share.readPpm) : NOT_KNOWN,
     ...progressOf(status, instance.name),
     instance.address || NOT_KNOWN,
   ]);

@@ -1,13 +1,13 @@
 /** `understudy apply -f FILE`: puts a configuration in force, or says all that is wrong with it and changes nothing. */
 
-import { readFileSync } from "node:fs";
 import { parseConfiguration } from "@understudy/service/configuration";
 import { applyConfiguration } from "@understudy/service/configuration-apply";
 import { formatMistake, type Mistake } from "@understudy/service/configuration-mistakes";
 import type { Command } from "commander";
 import { withConnection } from "../connect.ts";
-import { CliError, EXIT_CODES } from "../error.ts";
+import { EXIT_CODES } from "../error.ts";
 import { type Globals, print } from "../globals.ts";
+import { readInput } from "../input.ts";
 
 type ApplyOptions = Globals & { readonly file: string; readonly dryRun: boolean };
 
@@ -21,8 +21,7 @@ export function addCommand(program: Command): void {
 }
 
 async function apply(options: ApplyOptions): Promise<void> {
-  const yaml = readInput(options.file);
-  const name = options.file === "-" ? "standard input" : options.file;
+  const { name, text: yaml } = readInput(options.file);
   const parsed = parseConfiguration(yaml, name);
   if (!parsed.ok) return refuse(options, parsed.mistakes);
   const { resources, pools } = parsed.configuration;
@@ -42,14 +41,6 @@ async function apply(options: ApplyOptions): Promise<void> {
       json: () => ({ ok: true, applied: true, revision: outcome.revision }),
     });
   });
-}
-
-function readInput(file: string): string {
-  try {
-    return readFileSync(file === "-" ? 0 : file, "utf8");
-  } catch (error) {
-    throw new CliError("invalid", `cannot read ${file}: ${(error as Error).message}`, { cause: error });
-  }
 }
 
 function refuse(options: ApplyOptions, mistakes: readonly Mistake[]): void {

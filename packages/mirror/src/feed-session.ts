@@ -168,7 +168,9 @@ export function openFeedSession(
     if (welcome?.type !== "welcome") throw new MirrorError("unreachable", `${instance} did not answer`);
     welcomed = true;
     const base = baseOf(welcome.durable);
-    const isOurs = sameBase(base, baseOf(position())) || ring.after(base) !== undefined;
+    // The same number and contents under an older epoch are not where we stand: it would wait for the next change to hear of ours.
+    const isHere = sameBase(base, baseOf(position())) && welcome.durable.epoch === position().epoch;
+    const isOurs = isHere || ring.after(base) !== undefined;
     // Elsewhere in history than we have been, or at no version at all: it counts for nothing until it has caught up.
     if (!isOurs || base.version === 0) return bringUp(incoming, base);
     goOn(welcome);

@@ -63,6 +63,25 @@ test("another shadow that stands where the promoted one stood follows by deltas"
   assert.equal(three.visible().epoch, 2);
 });
 
+test("a shadow that stands at the same number under an older epoch is led into the new one", async (t) => {
+  const world = await openWorld(t);
+  writeFileSync(world.at("one", "file"), "one");
+  const before = await world.primary();
+  const listener = await world.listen();
+  const shadow = await world.shadow(listener, { name: "two" });
+  attach(before, listener, "two");
+  writeFileSync(world.at("one", "file"), "two");
+  const stood = await caughtUp(before, shadow);
+  await before.close();
+  // Who opens it knows of a position that is older by one: the number of the shadow's is given again.
+  const from = { ...stood, version: stood.version - 1 };
+  const again = await world.primary({ epoch: 2, from });
+  assert.equal(again.position().version, stood.version);
+  attach(again, listener, "two");
+  await until("the shadow is in epoch 2", () => shadow.durable().epoch === 2);
+  assert.equal(readFileSync(world.at("two", "file"), "utf8"), "two");
+});
+
 test("a primary of a lower epoch is refused, also after the shadow was opened again", async (t) => {
   const world = await openWorld(t);
   writeFileSync(world.at("one", "file"), "old");

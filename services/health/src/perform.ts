@@ -10,6 +10,7 @@ import { TOPICS } from "@understudy/bus/topics";
 import type { Clock } from "@understudy/model/clock";
 import { HLC_ZERO, tickHlc } from "@understudy/model/hlc";
 import type { Verdict } from "@understudy/model/instance";
+import { sendLatest } from "@understudy/service/send-latest";
 import { verdictToWire } from "@understudy/wire/roles";
 import type { Board } from "./board.ts";
 import { type Effect, type Judgement, keyOf } from "./decide.ts";
@@ -51,7 +52,7 @@ export function toVerdict(judgement: Judgement, wallOffsetMs: number): Verdict {
   return { ...judgement, sinceMs: judgement.sinceMs + wallOffsetMs };
 }
 
-/** One publish at a time for each instance, the newest verdict next: a slow bus gets fewer verdicts, never old ones. */
+/** A slow bus gets fewer verdicts, never old ones. */
 function createPublisher({
   bus,
   clock,
@@ -63,9 +64,8 @@ function createPublisher({
   source: string;
   instruments: Instruments;
 }): (news: News) => void {
-  const waiting = new Map<string, News | undefined>();
   let time = HLC_ZERO;
-  const send = async (key: string, { verdict, trace }: News): Promise<void> => {
+  const send = sendLatest<News>(async ({ verdict, trace }) => {
     time = tickHlc(time, clock.nowMs());
     const message = verdictToWire(verdict, { time, source });
     try {
@@ -78,20 +78,8 @@ function createPublisher({
     } catch (error) {
       instruments.publishFailed(error as Error);
     }
-    const next = waiting.get(key);
-    if (next) {
-      waiting.set(key, undefined);
-      await send(key, next);
-    } else waiting.delete(key);
-  };
-  return (news) => {
-    const key = keyOf(news.verdict);
-    if (waiting.has(key)) waiting.set(key, news);
-    else {
-      waiting.set(key, undefined);
-      void send(key, news);
-    }
-  };
+  });
+  return (news) => send(keyOf(news.verdict), news);
 }
 
 type News = { readonly verdict: Verdict; readonly trace: Context };

@@ -9,6 +9,7 @@ import { publishMessage, reject } from "@understudy/bus/messages";
 import { TOPICS } from "@understudy/bus/topics";
 import type { Clock } from "@understudy/model/clock";
 import { HLC_ZERO, mergeHlc, tickHlc } from "@understudy/model/hlc";
+import { sendLatest } from "@understudy/service/send-latest";
 import type { Effect, PredictionView } from "./decide.ts";
 import { predictionToWire } from "./prediction.ts";
 import type { Instruments } from "./telemetry.ts";
@@ -43,7 +44,7 @@ export function createPerformer(parts: {
 
 type Waiting = { readonly prediction: PredictionView; readonly parent: Context };
 
-/** One publish at a time for each resource; the newest prediction next. */
+/** Each resource's predictions in their order; one that a newer overtook while the bus was slow is skipped. */
 function createPublisher({
   bus,
   clock,
@@ -55,10 +56,9 @@ function createPublisher({
   source: string;
   instruments: Instruments;
 }): (prediction: PredictionView, parent: Context) => void {
-  const waiting = new Map<string, Waiting | undefined>();
   let time = HLC_ZERO;
 
-  async function send({ prediction, parent }: Waiting): Promise<void> {
+  const send = sendLatest<Waiting>(async ({ prediction, parent }) => {
     const nowMs = clock.nowMs();
     const merged = mergeHlc(time, { wallMs: prediction.sampledMs, counter: 0 }, { nowMs });
     time = merged.accepted ? merged.hlc : tickHlc(time, nowMs);
@@ -72,25 +72,7 @@ function createPublisher({
     } finally {
       span.end();
     }
-  }
+  }, instruments.skipped);
 
-  async function sendAll(resource: string, first: Waiting): Promise<void> {
-    waiting.set(resource, undefined);
-    let next: Waiting | undefined = first;
-    while (next) {
-      await send(next);
-      next = waiting.get(resource);
-      waiting.set(resource, undefined);
-    }
-    waiting.delete(resource);
-  }
-
-  return (prediction, parent) => {
-    const { resource } = prediction;
-    if (!waiting.has(resource)) void sendAll(resource, { prediction, parent });
-    else {
-      if (waiting.get(resource)) instruments.skipped();
-      waiting.set(resource, { prediction, parent });
-    }
-  };
+  return (prediction, parent) => send(prediction.resource, { prediction, parent });
 }

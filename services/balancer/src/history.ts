@@ -26,22 +26,27 @@ export function createHistory(): History {
     kept.set(resource, one);
     return one;
   };
-  /** What repeats an earlier revision replaces it: the list is of decisions, not of repetitions. */
-  const add = <T extends { readonly revision: bigint }>(list: T[], item: T, same: (last: T) => boolean) => {
-    const last = list.at(-1);
-    if (last && last.revision === item.revision && same(last)) list.pop();
+  /** What repeats an earlier item replaces it, but for the first `apart` of them: the list is not of repetitions. */
+  const add = <T>(list: T[], item: T, { isSame, apart }: { isSame: (last: T) => boolean; apart: number }) => {
+    if (list.length > apart && list.slice(-1 - apart).every(isSame)) list.pop();
     list.push(item);
     if (list.length > KEPT_MAX) list.shift();
   };
   return {
-    addWeights: (resource, item) => add(of(resource).weights, item, (last) => last.epoch === item.epoch),
-    addScale: (resource, item) => add(of(resource).scales, item, () => true),
+    // What changed the plan says why; its newest repetition says why it still stands.
+    addWeights: (resource, item) =>
+      add(of(resource).weights, item, {
+        isSame: (last) => last.revision === item.revision && last.epoch === item.epoch,
+        apart: 1,
+      }),
+    addScale: (resource, item) =>
+      add(of(resource).scales, item, { isSame: (last) => last.revision === item.revision, apart: 1 }),
     addApplied: (resource, item) =>
-      add(
-        of(resource).applied,
-        item,
-        (last) => last.epoch === item.epoch && last.verifiedBy === item.verifiedBy,
-      ),
+      add(of(resource).applied, item, {
+        isSame: (last) =>
+          last.revision === item.revision && last.epoch === item.epoch && last.verifiedBy === item.verifiedBy,
+        apart: 0,
+      }),
     last(resource, count) {
       const one = kept.get(resource);
       if (!one) return undefined;

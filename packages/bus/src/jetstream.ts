@@ -19,6 +19,7 @@ import {
   nanos,
   headers as natsHeaders,
 } from "@nats-io/transport-node";
+import { pause } from "@understudy/model/pause";
 import { type Bus, BusError, type BusHeaders, type BusMessage, type FollowOptions } from "./bus.ts";
 import { STREAMS, type StreamSpec, SUBJECT_PREFIX, streamOf } from "./topics.ts";
 
@@ -130,7 +131,7 @@ async function* follow(
     // What came during a gap is not lost to a reader of the newest: it starts again from the last of each subject.
     policy = DeliverPolicy.LastPerSubject;
     if (from === "new" && filter.includes(".metrics.")) policy = DeliverPolicy.New;
-    await wait(REOPEN_WAIT_MS, signal);
+    await pause(REOPEN_WAIT_MS, signal);
   }
 }
 
@@ -172,19 +173,6 @@ async function last(connection: NatsConnection, subject: string): Promise<BusMes
 function plain(headers: MsgHdrs | undefined): BusHeaders {
   if (!headers) return {};
   return Object.fromEntries(headers.keys().map((key) => [key.toLowerCase(), headers.get(key)]));
-}
-
-function wait(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
-    if (signal.aborted) done();
-  });
 }
 
 /** Makes or updates every stream of the pipeline; for the user who may (set-up, not the services). */

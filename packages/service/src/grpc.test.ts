@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
+import { pause } from "@understudy/model/pause";
 import {
   BarrierRequestSchema,
   BarrierResponseSchema,
@@ -22,7 +23,6 @@ import {
   SHUTDOWN_MS,
   serveGrpc,
 } from "./grpc.ts";
-import { pause } from "./run.ts";
 import { createAuthority, issueCertificate, readTls } from "./tls.ts";
 
 const ANY_PORT = { host: "127.0.0.1", port: 0 };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { followForever, pause, runActors } from "./run.ts";
+import { pause } from "@understudy/model/pause";
+import { followForever, runActors } from "./run.ts";
 
 const never = (signal: AbortSignal) => pause(2 ** 30, signal);
 

@@ -3,6 +3,7 @@
  * fails, or a signal arrives, all are asked to end, and what was opened is closed in reverse order.
  */
 
+import { pause } from "@understudy/model/pause";
 import { openLog } from "./log.ts";
 
 const END_WITHIN_MS = 5_000;
@@ -66,20 +67,6 @@ async function closeAll(opened: Closable[], failed: (error: unknown) => void): P
       failed(error);
     }
   }
-}
-
-/** Resolves after `ms`, or at once when the signal aborts. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }
 
 /** Follows a stream that its server may end or refuse at any time: opens it again after `retryMs`, until the signal aborts. */

@@ -5,7 +5,7 @@
 
 import { type Context, ROOT_CONTEXT } from "@opentelemetry/api";
 import type { Clock } from "@understudy/model/clock";
-import { pause } from "@understudy/service/run";
+import { pause } from "@understudy/model/pause";
 import { decide, NO_STATE } from "./decide.ts";
 import type { Effect, Event, State } from "./events.ts";
 import type { Instruments } from "./telemetry.ts";

@@ -1,7 +1,7 @@
 /** About once a second, for each pool: what was counted since the last look, against the plan in force since then. */
 
+import { pause } from "@understudy/model/pause";
 import type { Actor } from "@understudy/service/run";
-import { pause } from "@understudy/service/run";
 import type { PoolCounters } from "@understudy/traffic/driver";
 import type { Applier } from "./applier.ts";
 import type { Loop } from "./loop.ts";

@@ -10,7 +10,7 @@ import { publishMessage } from "@understudy/bus/messages";
 import { TOPICS } from "@understudy/bus/topics";
 import type { Clock } from "@understudy/model/clock";
 import { HLC_ZERO, type Hlc, tickHlc } from "@understudy/model/hlc";
-import { pause } from "@understudy/service/run";
+import { pause } from "@understudy/model/pause";
 import { type MetricBatch, MetricBatchSchema } from "@understudy/wire/gen/metrics";
 import { headerToWire } from "@understudy/wire/header";
 import { type Batch, makeBatch, newRates } from "./batch.ts";

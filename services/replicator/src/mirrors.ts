@@ -13,9 +13,9 @@ import type {
   ShadowProgress,
 } from "@understudy/mirror/engine";
 import type { Clock } from "@understudy/model/clock";
+import { pause } from "@understudy/model/pause";
 import type { ResourceSpec } from "@understudy/model/policy";
 import { comparePositions, type Epoch, type Position } from "@understudy/model/position";
-import { pause } from "@understudy/service/run";
 import type { TlsMaterial } from "@understudy/service/tls";
 import type { Member } from "@understudy/state/store";
 import type { Event } from "./events.ts";

@@ -8,7 +8,7 @@ import type { Context } from "@opentelemetry/api";
 import type { Bus } from "@understudy/bus/bus";
 import { publishMessage } from "@understudy/bus/messages";
 import type { Topic } from "@understudy/bus/topics";
-import { pause } from "@understudy/service/run";
+import { pause } from "@understudy/model/pause";
 
 const WAITING_MAX = 500;
 const RETRY_MS = 200;

@@ -13,6 +13,7 @@ test("so many Barriers may wait at once, one more is sent away, and one that lea
     state: world.state,
     primary: () => undefined,
     onChange: () => () => undefined,
+    over: new AbortController().signal,
   });
   const [leaving, staying] = [new AbortController(), new AbortController()];
   const outcomes: string[] = [];

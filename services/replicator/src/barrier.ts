@@ -21,6 +21,8 @@ export type BarrierParts = {
   readonly primary: () => MirrorPrimary | undefined;
   /** Calls back at every change of the state or of a shadow's progress; returns how to stop it. */
   readonly onChange: (listener: () => void) => () => void;
+  /** Aborts when nothing more is decided here. */
+  readonly over: AbortSignal;
 };
 
 export type BarrierRequest = {
@@ -109,9 +111,11 @@ function until<T>(parts: BarrierParts, request: BarrierRequest, look: () => T | 
       stop();
       clearTimeout(timer);
       request.signal.removeEventListener("abort", gone);
+      parts.over.removeEventListener("abort", ended);
       act();
     };
     const gone = () => settle(() => reject(new GrpcError("cancelled", "the caller has gone")));
+    const ended = () => settle(() => reject(new GrpcError("unavailable", "this replicator lets it go")));
     const late = () => settle(() => reject(new GrpcError("deadline-exceeded", missing(parts.state()))));
     const timer = after(late, BARRIER_MAX_MS);
     const check = () => {
@@ -123,6 +127,7 @@ function until<T>(parts: BarrierParts, request: BarrierRequest, look: () => T | 
       }
     };
     request.signal.addEventListener("abort", gone, { once: true });
+    parts.over.addEventListener("abort", ended, { once: true });
     stop = parts.onChange(check);
     check();
   });

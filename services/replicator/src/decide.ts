@@ -39,7 +39,7 @@ function absorb(state: ResourceState, event: Event, at: At): Step {
     case "adopted":
       return adopt(state, { ...event, at });
     case "configured":
-      return step(event.spec ? { ...state, spec: event.spec } : { ...state, protect: false });
+      return step({ ...state, spec: event.spec });
     case "tick":
       return step(forgiveStandstill(state, at));
     case "store-read":

@@ -124,6 +124,6 @@ export function then(first: Step, more: (state: ResourceState) => Step): Step {
   return { next: second.next, effects: [...first.effects, ...second.effects] };
 }
 
-export function announce(what: string, text: string, instance = ""): Effect {
+export function announce(what: string, text: string, instance = ""): Extract<Effect, { kind: "announce" }> {
   return { kind: "announce", what, text, instance };
 }

@@ -1,15 +1,15 @@
 /** The processes behind a resource's instances: started and watched through its resource driver, asked until they are ready. */
 
 import { request } from "node:http";
+import { pause } from "@understudy/model/pause";
 import type { ResourceSpec } from "@understudy/model/policy";
 import type { FenceResult, ResourceDriver, RoleOrder, RunningInstance } from "@understudy/resource/driver";
-import { pause } from "@understudy/service/run";
 import type { Member } from "@understudy/state/store";
 import type { Event } from "./events.ts";
 import type { Folders } from "./folders.ts";
 
 const READY_EVERY_MS = 20;
-const STOP_GRACE_MS = 2000;
+export const STOP_GRACE_MS = 2000;
 
 export type Instances = {
   list(): Promise<readonly RunningInstance[]>;
@@ -19,7 +19,8 @@ export type Instances = {
   setRole(member: Member, order: RoleOrder): Promise<void>;
   fence(member: Member): Promise<FenceResult>;
   stop(member: Member): Promise<void>;
-  close(): void;
+  /** Resolves when no start is under way any more. What runs runs on. */
+  close(): Promise<void>;
 };
 
 export function openInstances(parts: {
@@ -31,6 +32,7 @@ export function openInstances(parts: {
   const { driver, folders, post } = parts;
   const running = new Map<string, RunningInstance>();
   const ended = new Map<string, AbortController>();
+  const starting = new Set<Promise<unknown>>();
   const stop = new AbortController();
   const keyOf = ({ instance, incarnation }: Member) => `${instance}/${incarnation}`;
   const memberOf = ({ instance, incarnation }: RunningInstance): Member => ({ instance, incarnation });
@@ -63,6 +65,16 @@ export function openInstances(parts: {
     }
   }
 
+  async function start(member: Member, order: RoleOrder): Promise<RunningInstance> {
+    if (stop.signal.aborted) throw new Error("its resource is let go");
+    await folders.make(member.instance);
+    const { name: resource } = parts.spec();
+    const stateDir = folders.stateDir(member.instance);
+    const instance = await driver.start({ resource, ...member, stateDir, role: order, env: {} });
+    watch(instance);
+    return instance;
+  }
+
   async function fence(member: Member): Promise<FenceResult> {
     const instance = running.get(keyOf(member));
     if (!instance) return { confirmed: true, how: "it does not run here" };
@@ -75,12 +87,13 @@ export function openInstances(parts: {
     list: async () => (await driver.list()).filter((each) => each.resource === parts.spec().name),
     watch,
     start: async (member, order) => {
-      await folders.make(member.instance);
-      const { name: resource } = parts.spec();
-      const stateDir = folders.stateDir(member.instance);
-      const instance = await driver.start({ resource, ...member, stateDir, role: order, env: {} });
-      watch(instance);
-      return instance;
+      const started = start(member, order);
+      starting.add(started);
+      try {
+        return await started;
+      } finally {
+        starting.delete(started);
+      }
     },
     setRole: async (member, order) => {
       const instance = running.get(keyOf(member));
@@ -92,7 +105,10 @@ export function openInstances(parts: {
       if (instance) await driver.stop(instance, STOP_GRACE_MS);
       running.delete(keyOf(member));
     },
-    close: () => stop.abort(),
+    close: async () => {
+      stop.abort();
+      await Promise.allSettled(starting);
+    },
   };
 }
 

@@ -27,6 +27,8 @@ export type Publisher = {
     spec: ResourceSpec,
     make: (about: { time: Hlc; source: string }) => readonly ReplicationState[],
   ): void;
+  /** Nothing more is said of this resource, also to who comes later. */
+  forget(resource: string): void;
 };
 
 export function createPublisher(parts: {
@@ -60,6 +62,7 @@ export function createPublisher(parts: {
       });
       outbox.put(TOPICS.events, { names: [resource], message, trace: within }, { every: true });
     },
+    forget: board.forget,
     states: ({ name: resource, routing: { maxStalenessMs } }, make) => {
       const states = make(about());
       for (const message of repeats.due(resource, { states, maxStalenessMs, nowMs: clock.bootMs() })) {

@@ -11,12 +11,13 @@ import type { MirrorListener } from "@understudy/mirror/engine";
 import type { Clock } from "@understudy/model/clock";
 import { parseEndpoint } from "@understudy/model/endpoint";
 import type { Verdict } from "@understudy/model/instance";
+import { pause } from "@understudy/model/pause";
 import type { Configuration, ResourceSpec } from "@understudy/model/policy";
 import type { ResourceDriver } from "@understudy/resource/driver";
 import { followConfiguration } from "@understudy/service/configuration";
 import type { Client, Implementation } from "@understudy/service/grpc";
 import type { Log } from "@understudy/service/log";
-import { type Actor, followForever, pause } from "@understudy/service/run";
+import { type Actor, followForever } from "@understudy/service/run";
 import type { Telemetry } from "@understudy/service/telemetry";
 import type { TlsMaterial } from "@understudy/service/tls";
 import { type Store, StoreError } from "@understudy/state/store";
@@ -24,6 +25,7 @@ import { type HealthControl, HealthWatchRequestSchema } from "@understudy/wire/g
 import type { Verdict as WireVerdict } from "@understudy/wire/gen/health";
 import { verdictFromWire } from "@understudy/wire/roles";
 import { replicationControl } from "./control.ts";
+import { letGoOfOthers } from "./let-go.ts";
 import type { MirrorEngine } from "./mirrors.ts";
 import { createOutbox } from "./outbox.ts";
 import { createPublisher } from "./publish.ts";
@@ -67,7 +69,6 @@ export type Replicator = {
 export function createReplicator(parts: ReplicatorParts): Replicator {
   const { host, bus, clock, log } = parts;
   const units = new Map<string, Unit>();
-  const stop = new AbortController();
   const board = createWatchBoard();
   const outbox = createOutbox(bus);
   const instruments = createInstruments(parts.telemetry);
@@ -95,8 +96,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
       else units.set(spec.name, await openUnit(spec, { ...parts, ...link, publisher, instruments }));
     }
     const named = new Set(next.resources.map((spec) => spec.name));
-    for (const [name, unit] of units)
-      if (!named.has(name)) unit.post({ kind: "configured", spec: undefined });
+    await letGoOfOthers({ ...parts, units, publisher }, named);
   }
 
   const actors: Actor[] = [
@@ -139,7 +139,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
   }
 
   return {
-    control: replicationControl({ units, board, instruments, stop: stop.signal, bootMs: clock.bootMs }),
+    control: replicationControl({ units, board, instruments, bootMs: clock.bootMs }),
     actors,
     runOf: (resource) => configuration?.resources.find((spec) => spec.name === resource)?.run,
     unready: () => {
@@ -150,7 +150,6 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
         : `no serving primary: ${waiting.map(([name]) => name).join(", ")}`;
     },
     close: async () => {
-      stop.abort();
       await Promise.all([...units.values()].map((unit) => unit.close()));
       await (await listening)?.listener.close();
       await parts.driver.close();

@@ -58,6 +58,7 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
   const traced = traceTakeovers(instruments, () => performance.now());
   const answers = createAnswers();
   const progressed = new Set<() => void>();
+  const over = new AbortController();
   // The loop and what it drives know each other: each part reaches the loop through these two once it is there.
   const state = () => loop.state();
   const post = (event: Event) => loop.post(event);
@@ -119,11 +120,13 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
     state,
     post,
     ask: (request, signal) => answers.ask((id) => post({ kind: "asked", id, request }), signal),
-    barrier: openBarriers({ state, primary: mirrors.primary, onChange }),
+    barrier: openBarriers({ state, primary: mirrors.primary, onChange, over: over.signal }),
     publishStates,
     close: async () => {
       loop.close();
-      instances.close();
+      over.abort();
+      answers.close(`nothing more is decided about ${spec.name} here`);
+      await instances.close();
       gates.closeAll();
       await mirrors.closeAll();
     },
@@ -146,6 +149,10 @@ function createAnswers() {
     give: (id: number, answer: Answer): void => {
       waiting.get(id)?.(answer);
       waiting.delete(id);
+    },
+    close: (why: string): void => {
+      for (const answer of waiting.values()) answer({ done: false, code: "aborted", why });
+      waiting.clear();
     },
   };
 }

@@ -11,6 +11,8 @@ import type { RoleChanged } from "@understudy/wire/gen/role";
 export type WatchBoard = {
   setRoles(resource: string, roles: RoleChanged): void;
   setState(resource: string, state: ReplicationState): void;
+  /** Who watches already still gets what was said of it last. */
+  forget(resource: string): void;
   roles(resource: string): RoleChanged | undefined;
   states(resource: string): readonly ReplicationState[];
   /** Empty resource: all. */
@@ -56,6 +58,10 @@ export function createWatchBoard(): WatchBoard {
       const known = states.get(resource) ?? new Map<string, ReplicationState>();
       states.set(resource, known.set(state.instance, state));
       offer(resource, state.instance, { case: "state", value: state });
+    },
+    forget: (resource) => {
+      roles.delete(resource);
+      states.delete(resource);
     },
     roles: (resource) => roles.get(resource),
     states: (resource) => [...(states.get(resource)?.values() ?? [])],

@@ -5,8 +5,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { create } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import { memoryBus } from "@understudy/bus/memory";
+import { subjectOf, TOPICS } from "@understudy/bus/topics";
 import { applyConfiguration } from "@understudy/service/configuration-apply";
 import { type RedisServer, startRedis } from "@understudy/testkit/servers/redis";
 import { waitFor } from "@understudy/testkit/wait";
@@ -18,9 +19,21 @@ import {
   SwitchoverRequestSchema,
   WatchRequestSchema,
 } from "@understudy/wire/gen/control";
-import { type Instance, InstancePhase } from "@understudy/wire/gen/role";
+import { type Instance, RoleChangedSchema } from "@understudy/wire/gen/role";
+import {
+  end,
+  endInstances,
+  instancesOf,
+  isAlive,
+  keysAt,
+  post,
+  primaryOf,
+  settledWith,
+  WITHIN_MS,
+} from "./catalog-calls.ts";
 import {
   clientOf,
+  emptyYaml,
   type Place,
   preparePlace,
   RESOURCE,
@@ -28,8 +41,6 @@ import {
   startReplicator,
   yamlOf,
 } from "./start-replicator.ts";
-
-const WITHIN_MS = 60_000;
 
 const folder = mkdtempSync(join(tmpdir(), "understudy-replicator-"));
 let redis: RedisServer;
@@ -40,83 +51,35 @@ const keys: string[] = [];
 before(async () => {
   redis = await startRedis({ name: "redis-replicator" });
   place = await preparePlace({ folder, redis, bus: memoryBus() });
-  const yaml = yamlOf(place);
-  const applied = await applyConfiguration(place.bus, {
-    yaml,
-    file: "test",
-    source: "test",
-    nowMs: Date.now(),
-  });
-  assert.ok(applied.applied, JSON.stringify(applied));
+  await configure(yamlOf(place));
   started = await startReplicator(place);
 });
 
 after(async () => {
-  await endInstances();
+  await endInstances(started);
   await started.stop();
   await redis.stop();
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Orderly ends leave instances running: that is what they are for. */
-async function endInstances(): Promise<void> {
-  for (const { pid } of await instances()) if (pid > 0) end(pid);
-}
-function end(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch (error) {
-    assert.equal((error as NodeJS.ErrnoException).code, "ESRCH");
-  }
+async function configure(yaml: string): Promise<void> {
+  const about = { yaml, file: "test", source: "test", nowMs: Date.now() };
+  const applied = await applyConfiguration(place.bus, about);
+  assert.ok(applied.applied, JSON.stringify(applied));
 }
 
-async function instances(): Promise<readonly Instance[]> {
-  return (await started.status()).roles?.instances ?? [];
-}
+const instances = () => instancesOf(started);
+const primary = () => primaryOf(started);
+const settled = (shadows = 1) => settledWith(started, shadows);
+
 async function instance(name: string): Promise<Instance> {
   return (await instances()).find((each) => each.name === name)!;
-}
-async function primary(): Promise<Instance | undefined> {
-  const { roles } = await started.status();
-  return roles?.instances.find((each) => each.name === roles.primary && each.phase === InstancePhase.SERVING);
-}
-
-/** A serving primary, and as many shadows in sync. */
-function settled(shadows = 1): Promise<Instance> {
-  return waitFor(
-    async () => {
-      const { inSync, roles } = await started.status();
-      const serving = roles?.instances.filter((each) => each.phase === InstancePhase.SERVING).length;
-      return inSync.length === shadows && serving === shadows + 1 && primary();
-    },
-    { withinMs: WITHIN_MS, what: `a primary and ${shadows} shadows in sync` },
-  );
-}
-
-async function post(address: string, path: "/orders" | "/views", key: string): Promise<number> {
-  const response = await fetch(`http://${address}${path}`, {
-    method: "POST",
-    headers: { "content-type": "application/json", "idempotency-key": key },
-    body: JSON.stringify({ product: 5, quantity: 1 }),
-  });
-  await response.arrayBuffer();
-  return response.status;
 }
 async function order(address: string): Promise<number> {
   const key = `order-${keys.length}`;
   const status = await post(address, "/orders", key);
   if (status < 300) keys.push(key);
   return status;
-}
-async function keysAt(address: string): Promise<string[]> {
-  const found: string[] = [];
-  for (let from = 0; ; ) {
-    const response = await fetch(`http://${address}/idempotency-keys?after=${from}`);
-    const page = (await response.json()) as { id: number; key: string }[];
-    if (page.length === 0) return found;
-    found.push(...page.map((each) => each.key));
-    from = page.at(-1)!.id;
-  }
 }
 async function gateOf({ gateAddress }: Instance): Promise<number> {
   return (await fetch(`http://${gateAddress}/primary`)).status;
@@ -293,6 +256,41 @@ test("while the store is away the primary writes on past its lease, and nobody i
     [],
   );
 });
+
+for (const [when, pauseService] of [
+  ["is let go", false],
+  ["while its replicator was away is let go by the next one", true],
+] as const) {
+  test(`a resource that leaves the configuration ${when}, and comes back with everything`, async () => {
+    const old = await settled();
+    assert.equal(await order(old.address), 201);
+    const before = await instances();
+    const { epoch } = (await started.status()).roles!;
+    if (pauseService) await started.stop();
+    await configure(emptyYaml(place));
+    if (pauseService) started = await startReplicator(place);
+    for (const { name, pid } of before)
+      await waitFor(() => !isAlive(pid), { withinMs: WITHIN_MS, what: `the end of ${name}` });
+    await assert.rejects(started.status(), { code: "not-found" });
+    const said = await waitFor(
+      async () => {
+        const last = await place.bus.last(subjectOf(TOPICS.roles, RESOURCE));
+        const roles = fromBinary(RoleChangedSchema, last!.data);
+        return roles.instances.length === 0 && roles;
+      },
+      { withinMs: WITHIN_MS, what: "roles without instances" },
+    );
+    assert.equal(said.epoch, epoch, "as high as the last, or nobody would believe it");
+    await configure(yamlOf(place));
+    const again = await settled();
+    const found = await keysAt(again.address);
+    assert.deepEqual(
+      keys.filter((key) => !found.includes(key)),
+      [],
+    );
+    assert.equal(await order(again.address), 201);
+  });
+}
 
 test("a shadow that somebody asks for is made again, a primary is not", async () => {
   const { name } = await settled();

@@ -70,6 +70,11 @@ hosts:
 `;
 }
 
+/** A configuration under which nothing runs here. */
+export function emptyYaml(place: Place): string {
+  return `hosts: [{ name: host-a, control: "${LOOPBACK}:${place.grpcPort}", data: "${LOOPBACK}:${place.mirrorPort}" }]`;
+}
+
 export type Started = {
   readonly replicator: Replicator;
   readonly client: Client<typeof ReplicationControl>;

@@ -23,11 +23,10 @@ export function decide(state: State, event: Event, nowMs: number): Decision {
     case "recovered":
       return recover(state, event, nowMs);
     case "roles": {
-      const { resource, instances } = event.roles;
-      return now(state, resource, nowMs, (one) => {
+      return now(state, event.roles.resource, nowMs, (one) => {
         // A replicator that was away may speak again with an old voice.
         if (one.roles && event.roles.epoch < one.roles.epoch) return undefined;
-        return { ...one, roles: event.roles, scale: learnCreations(one.scale, instances) };
+        return { ...one, roles: event.roles, scale: learnCreations(one.scale, event.roles) };
       });
     }
     case "verdict": {

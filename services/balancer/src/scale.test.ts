@@ -56,19 +56,33 @@ test("an unknown capacity asks for nothing", () => {
 
 test("the lead time is the measured P90 of creations and the warm-up; each creation counts once", () => {
   assert.equal(leadTimeMs(NO_SCALE, SPEC), 4_000);
-  const born = (incarnation: string, tookMs: number) => ({
-    incarnation,
+  const born = (name: string, tookMs: number) => ({
+    name,
+    incarnation: name,
     requestedAtMs: 1_000,
     readyAtMs: 1_000 + tookMs,
   });
-  const once = learnCreations(NO_SCALE, [
-    born("a", 900),
-    born("b", 1_100),
-    { ...born("c", 0), readyAtMs: 0 },
-  ]);
-  const twice = learnCreations(once, [born("a", 900), born("b", 1_100)]);
+  const of = (...shadows: ReturnType<typeof born>[]) => ({
+    primary: "p",
+    instances: [{ ...born("p", 0), requestedAtMs: 0, readyAtMs: 1_000 }, ...shadows],
+  });
+  const once = learnCreations(
+    NO_SCALE,
+    of(born("a", 900), born("b", 1_100), { ...born("c", 0), readyAtMs: 0 }),
+  );
+  const twice = learnCreations(once, of(born("a", 900), born("b", 1_100)));
   assert.equal(twice.creations.length, 2);
   assert.equal(createTimeMs(twice, SPEC), 1_100);
+});
+
+test("a shadow that had to wait for its primary to start says nothing of how long a creation takes", () => {
+  const together = { incarnation: "x", requestedAtMs: 1_000, readyAtMs: 4_000 };
+  const instances = [
+    { ...together, name: "p" },
+    { ...together, name: "a" },
+  ];
+  assert.deepEqual(learnCreations(NO_SCALE, { primary: "p", instances }).creations, []);
+  assert.deepEqual(learnCreations(NO_SCALE, { primary: "", instances }).creations, []);
 });
 
 const inputs = (more: object) => ({
@@ -109,4 +123,12 @@ test("the reactive formula changes nothing within its tolerance", () => {
   assert.equal(neededByBusy({ busyPart: 1, serving: 2, wanted: 1 }, 0.8), 2);
   assert.equal(neededByBusy({ busyPart: 0.4, serving: 3, wanted: 2 }, 0.8), 1);
   assert.equal(neededByBusy({ busyPart: 0, serving: 3, wanted: 2 }, 0.8), 0);
+});
+
+test("while no forecast is to be had nothing is let go, but not for ever", () => {
+  const there: Scale = { ...NO_SCALE, wanted: 3, peaks: [{ atMs: 9_000, shadows: 3 }] };
+  const blindAt = (nowMs: number) => scaleByForecast(there, inputs({ nowMs })).next.wanted;
+  assert.equal(blindAt(10_000), 3);
+  assert.equal(blindAt(38_900), 3);
+  assert.equal(blindAt(39_000), 1);
 });

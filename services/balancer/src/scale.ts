@@ -4,11 +4,14 @@
  * rise is forecast for which the one let go would have to be made again.
  */
 
+import type { Instance } from "@understudy/model/instance";
 import type { ResourceSpec } from "@understudy/model/policy";
 import { forecastPeak, type Prediction } from "./inputs.ts";
 
 /** A rise that lasts less than this is noise of the measurement. */
 const OBSERVED_FOR_MS = 300;
+/** Without a forecast nothing is let go for so long: a predictor that is started again knows the next rise, we do not. */
+const BLIND_HOLD_MS = 30_000;
 const CREATIONS_MAX = 16;
 const PEAKS_MAX = 1_024;
 
@@ -63,7 +66,9 @@ export function scaleByForecast(scale: Scale, inputs: ScaleInputs): Scaled {
   const isShort = shortSinceMs > 0 && nowMs - shortSinceMs >= OBSERVED_FOR_MS;
   const observed = isShort ? needs.observed : Math.min(needs.observed, scale.wanted);
   const needed = Math.max(observed, needs.forecast, Math.min(needs.keep, scale.wanted));
-  const held = holdPeaks(scale, { needed, holdMs: spec.shadows.holdMs, nowMs });
+  const holdMs =
+    forecastRps === undefined ? Math.max(BLIND_HOLD_MS, spec.shadows.holdMs) : spec.shadows.holdMs;
+  const held = holdPeaks(scale, { needed, holdMs, nowMs });
   const wanted = clampShadows(held.wanted, spec);
   const rule = ruleOf(wanted, {
     observed,
@@ -113,19 +118,23 @@ export function createTimeMs(scale: Scale, spec: ResourceSpec): number {
   return times[Math.ceil(times.length * 0.9) - 1] ?? spec.shadows.createMs;
 }
 
-/** Learns from instances that became ready; each incarnation counts once. */
-export function learnCreations(
-  scale: Scale,
-  instances: readonly {
-    readonly incarnation: string;
-    readonly requestedAtMs: number;
-    readonly readyAtMs: number;
-  }[],
-): Scale {
+type Creations = {
+  readonly primary: string;
+  readonly instances: readonly Pick<Instance, "name" | "incarnation" | "requestedAtMs" | "readyAtMs">[];
+};
+
+/** Learns from shadows that became ready; each incarnation counts once, and none that had to wait for its primary first. */
+export function learnCreations(scale: Scale, { primary, instances }: Creations): Scale {
   const known = new Set(scale.creations.map(({ incarnation }) => incarnation));
+  const primaryReadyAtMs =
+    instances.find(({ name }) => name === primary)?.readyAtMs || Number.POSITIVE_INFINITY;
   const fresh = instances
     .filter(
-      (one) => one.requestedAtMs > 0 && one.readyAtMs > one.requestedAtMs && !known.has(one.incarnation),
+      (one) =>
+        one.name !== primary &&
+        one.requestedAtMs >= primaryReadyAtMs &&
+        one.readyAtMs > one.requestedAtMs &&
+        !known.has(one.incarnation),
     )
     .map((one) => ({ incarnation: one.incarnation, tookMs: one.readyAtMs - one.requestedAtMs }));
   if (fresh.length === 0) return scale;

@@ -23,18 +23,9 @@ import { startRedis } from "@understudy/testkit/servers/redis";
 import { EventSchema } from "@understudy/wire/gen/event";
 import { RoleChangedSchema } from "@understudy/wire/gen/role";
 import { headerToWire } from "@understudy/wire/header";
+import { understudy } from "./run-cli.ts";
 
-const MAIN = resolve(import.meta.dirname, "../src/main.ts");
 const EXAMPLE = resolve(import.meta.dirname, "../../examples/understudy.yaml");
-
-type Ended = { code: number | null; out: string; err: string };
-
-async function understudy(args: readonly string[], input = ""): Promise<Ended> {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: "pipe" });
-  child.stdin.end(input);
-  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
-  return { code, out, err };
-}
 
 let nats: NatsServer;
 let context: string;

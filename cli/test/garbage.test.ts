@@ -1,10 +1,7 @@
 /** What lies on the bus may be anything. Commands say so in one line, and go on with the rest. */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { join, resolve } from "node:path";
-import { text } from "node:stream/consumers";
+import { join } from "node:path";
 import { before, type TestContext, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import type { Bus } from "@understudy/bus/bus";
@@ -18,8 +15,8 @@ import { type NatsServer, startNats } from "@understudy/testkit/servers/nats";
 import { EventSchema } from "@understudy/wire/gen/event";
 import { RoleChangedSchema } from "@understudy/wire/gen/role";
 import { headerToWire } from "@understudy/wire/header";
+import { understudy } from "./run-cli.ts";
 
-const MAIN = resolve(import.meta.dirname, "../src/main.ts");
 /** Field 1 of two bytes, of which one is there. */
 const GARBAGE = Buffer.from([0x0a, 0x02, 0x00]);
 
@@ -40,10 +37,8 @@ before(async () => {
   });
 });
 
-async function understudy(...args: readonly string[]) {
-  const child = spawn(process.execPath, [MAIN, ...args, "--context", context]);
-  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
-  return { code, out, err };
+function ask(...args: readonly string[]) {
+  return understudy([...args, "--context", context]);
 }
 
 async function busOfReplicator(t: TestContext): Promise<Bus> {
@@ -66,7 +61,7 @@ test("what is no event is said in one line, and the events around it are shown",
   await say("first");
   await bus.publish(subjectOf(TOPICS.events, "mugs"), GARBAGE);
   await say("third");
-  const { code, out, err } = await understudy("events", "--resource", "mugs");
+  const { code, out, err } = await ask("events", "--resource", "mugs");
   assert.equal(code, 0);
   assert.match(out, /^\S+ {2}mugs {2}first\n\S+ {2}mugs {2}third\n$/);
   assert.match(err, /^understudy: understudy\.v1\.events\.mugs: what is there is no Event \(.*\)\n$/);
@@ -75,7 +70,7 @@ test("what is no event is said in one line, and the events around it are shown",
 test("state recover takes no epoch from what is no membership, and says what to do", async (t) => {
   const bus = await busOfReplicator(t);
   await bus.publish(subjectOf(TOPICS.roles, "mugs"), GARBAGE);
-  const garbage = await understudy("state", "recover", "mugs");
+  const garbage = await ask("state", "recover", "mugs");
   assert.deepEqual([garbage.code, garbage.out], [1, ""]);
   assert.match(
     garbage.err,
@@ -88,7 +83,7 @@ test("state recover takes no epoch that cannot be: the store would be raised to 
   const recover = async (epoch: bigint) => {
     const message = create(RoleChangedSchema, { header: headerOf("cups"), epoch });
     await publishMessage(bus, TOPICS.roles, { names: ["cups"], message });
-    return understudy("state", "recover", "cups");
+    return ask("state", "recover", "cups");
   };
   const absurd = await recover(2n ** 63n);
   assert.equal(absurd.code, 1);

@@ -1,25 +1,18 @@
 /** A recording through the command line, as people do it: what would have been decided under another policy? */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { resolve } from "node:path";
-import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { create, toJson, toJsonString } from "@bufbuild/protobuf";
 import { recordBurst } from "@understudy/balancer/fixture-recording";
 import { ExplainResponseSchema } from "@understudy/wire/gen/control";
 import { WeightDecisionSchema } from "@understudy/wire/gen/weight";
+import { understudy } from "./run-cli.ts";
 
-const MAIN = resolve(import.meta.dirname, "../src/main.ts");
 const WEIGHTS = recordBurst();
 const ANSWER = `${toJsonString(ExplainResponseSchema, create(ExplainResponseSchema, { weights: WEIGHTS }))}\n`;
 
-async function replay(input: string, ...options: readonly string[]) {
-  const child = spawn(process.execPath, [MAIN, "replay", "-", ...options], { stdio: "pipe" });
-  child.stdin.end(input);
-  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
-  return { code, out, err };
+function replay(input: string, ...options: readonly string[]) {
+  return understudy(["replay", "-", ...options], input);
 }
 
 test("what another policy would have decided is shown beside what was decided, each with its reason", async () => {

@@ -24,7 +24,6 @@ import { readLiving, readProcStat } from "./proc-stat.ts";
 import { findLeader, type GroupName, killGroup, livingMembers, signalGroup } from "./process-group.ts";
 import { InstanceFiles, nameOf } from "./records.ts";
 import { asResourceError, explainSpawnFailure } from "./start-failure.ts";
-import { stopYielding, yieldWhileStarting } from "./yielding.ts";
 
 const FENCE_WITHIN_MS = 500;
 const STOP_POLL_MS = 20;
@@ -188,7 +187,6 @@ class ProcessDriver implements ResourceDriver {
       const child = await this.#spawn(request, { run, port, logFd: log.fd }).finally(() => closeSync(log.fd));
       running = { ...intent, pid: child.pid!, pidStartTicks: readProcStat(child.pid!)?.startTicks ?? 0 };
       this.#exits.ownChild(running, child);
-      if (request.role.role === "shadow") yieldWhileStarting(running.pid);
       this.#known.set(name, running);
       this.#files.save(running);
       const ended = await settle(child, port);
@@ -261,7 +259,6 @@ class ProcessDriver implements ResourceDriver {
         this.#known.set(nameOf(running), running);
         this.#ports.add(portOf(running));
         this.#files.save(running);
-        stopYielding(running.pid);
       } else this.#files.forget(record);
     }
   }

@@ -352,27 +352,3 @@ function jobsOf(leader: number): number[] {
     .filter(Number.isInteger)
     .filter((pid) => readProcStat(pid)?.session === leader);
 }
-
-const noAutogroups = existsSync("/proc/self/autogroup") ? false : "this kernel has no autogroups";
-
-describe("a shadow that starts", { timeout: 30_000, skip: noAutogroups }, () => {
-  const { open, request } = scene(run([process.execPath, INSTANCE]));
-  const yields = ({ pid }: RunningInstance) =>
-    !readFileSync(`/proc/${pid}/autogroup`, "utf8").trim().endsWith("nice 0");
-
-  it("lets those that serve go first, and only while it starts; a primary never does", async () => {
-    const driver = await open();
-    const shadow = await driver.start(request());
-    assert.ok(yields(shadow));
-    await until(() => !yields(shadow));
-    const primary = { ...SHADOW, role: "primary" as const };
-    assert.ok(!yields(await driver.start(request({ instance: "catalog-2", role: primary }))));
-  });
-
-  it("stops yielding also when its driver was ended meanwhile", async () => {
-    const shadow = await (await open()).start(request({ instance: "catalog-3" }));
-    assert.ok(yields(shadow));
-    await open();
-    await until(() => !yields(shadow));
-  });
-});

@@ -15,6 +15,9 @@ const EXPERTS = SMOOTHER_COUNT + SEASON_EXPERTS;
 const SEASON_SEAT = 0.95;
 const SEAT_BELOW = 0.6;
 
+/** So many scores of flat parts must there be before they say how far above a peak it goes. */
+const FLAT_MIN = 8;
+
 /** Where the three base forecasts lie in a slot, after those of the experts. */
 const MIDDLE = EXPERTS;
 const LOW = EXPERTS + 1;
@@ -106,11 +109,10 @@ export function createHorizon(steps: number, levels: readonly number[]): Horizon
       newest[HIGH] = middle + (phase ? seasonal * (phase.high - phase.middle) : 0);
       newest[GROUP] = phase ? (phase.steep ? STEEP : FLAT) : UNSEASONAL;
       newest[LAST] = last;
+      const peak = middle + (phase ? seasonal * (phase.peak - phase.middle) : 0);
       let floor = 0;
       for (let i = 0; i < levels.length; i += 1) {
-        const base = bases[i]!;
-        const margin = windowOf(newest[GROUP]!, base).quantile(adaptive[i]!.level());
-        floor = Math.max(floor, newest[base]! + margin);
+        floor = Math.max(floor, quantileOf(i, peak));
         newest[QUANTILES + i] = floor;
       }
       slots.set(newest, slot * stride);
@@ -137,6 +139,19 @@ export function createHorizon(steps: number, levels: readonly number[]): Horizon
     mean: () => Math.max(0, newest[MIDDLE]! || 0),
     quantile: (index) => newest[QUANTILES + index]! || 0,
   };
+
+  /**
+   * Where the season is steep its errors are mostly of time, and those end at the peak: above it lies only what is also
+   * off where the season is flat. Without this a burst's plateau would get the margin of its edges on top.
+   */
+  function quantileOf(index: number, peak: number): number {
+    const base = bases[index]!;
+    const level = adaptive[index]!.level();
+    const wanted = newest[base]! + windowOf(newest[GROUP]!, base).quantile(level);
+    const flat = windowOf(FLAT, base);
+    if (newest[GROUP] !== STEEP || base !== HIGH || flat.size() < FLAT_MIN) return wanted;
+    return Math.min(wanted, Math.max(peak, newest[HIGH]!) + flat.quantile(level));
+  }
 
   function seasonWeight(): number {
     let weight = 0;

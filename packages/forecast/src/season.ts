@@ -31,6 +31,8 @@ export type Phase = {
   /** The envelope; equal to the middle where the profile is flat. */
   readonly low: number;
   readonly high: number;
+  /** The highest of a wider neighbourhood: coming early or late moves a value along the profile, not beyond this. */
+  readonly peak: number;
   readonly steep: boolean;
 };
 
@@ -77,10 +79,10 @@ export function createSeason(period: number, history: History): Season {
     const span = reach();
     const wide = extremes(ahead, span + 1);
     if (isSteep(wide.high - wide.low, noise)) {
-      return { middle: at(ahead), ...extremes(ahead, span), steep: true };
+      return { middle: at(ahead), ...extremes(ahead, span), peak: wide.high, steep: true };
     }
     const middle = average(ahead, Math.min(SMOOTH_STEPS, span + 1));
-    return { middle, low: middle, high: middle, steep: false };
+    return { middle, low: middle, high: middle, peak: middle, steep: false };
   }
 
   function extremes(ahead: number, span: number): { low: number; high: number } {

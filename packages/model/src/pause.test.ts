@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
-import { pause } from "./pause.ts";
+import { beforeAbort, pause } from "./pause.ts";
 
 const LONG_MS = 60_000;
 
@@ -17,4 +17,15 @@ test("a pause ends at once when the signal aborts, before it or during it", asyn
   const paused = pause(LONG_MS, stop.signal);
   stop.abort();
   await paused;
+});
+
+test("a value is waited for until the signal aborts", async () => {
+  const stop = new AbortController();
+  assert.equal(await beforeAbort(Promise.resolve(7), stop.signal), 7);
+  assert.equal(getEventListeners(stop.signal, "abort").length, 0);
+  await assert.rejects(beforeAbort(Promise.reject(new Error("no")), stop.signal), /no/);
+  const waited = beforeAbort(new Promise(() => undefined), stop.signal);
+  stop.abort();
+  assert.equal(await waited, undefined);
+  assert.equal(await beforeAbort(new Promise(() => undefined), stop.signal), undefined);
 });

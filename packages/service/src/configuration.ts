@@ -101,15 +101,26 @@ function unwrap(schema: unknown): unknown {
   return schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault ? unwrap(schema.unwrap()) : schema;
 }
 
-/**
- * The configuration in force, then every change, until the signal aborts. One that is wrong is rejected on the bus under
- * `service` and skipped: what was in force before stays in force.
- */
+export type AppliedConfiguration = { readonly yaml: string; readonly configuration: Configuration };
+
+/** The configuration in force, then every change, until the signal aborts. */
 export async function* followConfiguration(
   bus: Bus,
   signal: AbortSignal,
   service: string,
 ): AsyncGenerator<Configuration> {
+  for await (const { configuration } of followApplied(bus, signal, service)) yield configuration;
+}
+
+/**
+ * The same with its text. One that is wrong is rejected on the bus under `service` and skipped: what was in force before
+ * stays in force.
+ */
+export async function* followApplied(
+  bus: Bus,
+  signal: AbortSignal,
+  service: string,
+): AsyncGenerator<AppliedConfiguration> {
   let inForce: string | undefined;
   for await (const { subject, message } of followMessages(bus, TOPICS.config, {
     from: "last",
@@ -121,7 +132,7 @@ export async function* followConfiguration(
     const parsed = parseConfiguration(message.yaml, `revision ${message.revision}`);
     if (parsed.ok) {
       inForce = message.yaml;
-      yield parsed.configuration;
+      yield { yaml: message.yaml, configuration: parsed.configuration };
     } else {
       const data = Buffer.from(message.yaml);
       await reject(bus, service, {

@@ -22,14 +22,14 @@ import type { Request } from "./events.ts";
 import { usableUntilMs } from "./lease.ts";
 import type { ResourceState } from "./resource-state.ts";
 import { lostText } from "./store-view.ts";
-import type { Instruments } from "./telemetry.ts";
+import type { Measures } from "./telemetry.ts";
 import type { Unit } from "./unit.ts";
 import type { WatchBoard } from "./watch-board.ts";
 
 export type ControlParts = {
   readonly units: ReadonlyMap<string, Unit>;
   readonly board: WatchBoard;
-  readonly instruments: Instruments;
+  readonly measures: Measures;
   readonly bootMs: () => number;
 };
 
@@ -79,7 +79,7 @@ export function replicationControl(parts: ControlParts): Implementation {
 
 async function barrier(
   unitOf: (resource: string) => Unit,
-  { instruments }: ControlParts,
+  { measures }: ControlParts,
   { resource, instance, epoch, call }: { resource: string; instance: string; epoch: bigint; call: Call },
 ) {
   admit("barrier", { ...call, resource });
@@ -88,7 +88,7 @@ async function barrier(
     const { signal } = call;
     const { position, members } = await unitOf(resource).barrier({ instance, epoch: Number(epoch), signal });
     const waitedMs = performance.now() - startedMs;
-    instruments.barrierMs.record(waitedMs, { resource });
+    measures().barrierMs.record(waitedMs, { resource });
     return create(BarrierResponseSchema, {
       position: positionToWire(position),
       members: [...members],
@@ -96,7 +96,7 @@ async function barrier(
     });
   } catch (error) {
     const reason = error instanceof GrpcError ? error.code : "internal";
-    instruments.barriersRefused.add(1, { resource, reason });
+    measures().barriersRefused.add(1, { resource, reason });
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 /** The replicator: which bytes must move, and who is primary? */
 
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { connectJetStream } from "@understudy/bus/jetstream";
 import { listenMirror } from "@understudy/mirror/listener";
 import { openPrimary } from "@understudy/mirror/primary";
 import { openProcessDriver } from "@understudy/resource/process";
@@ -10,19 +10,18 @@ import { connectGrpc, serveGrpc } from "@understudy/service/grpc";
 import { openLog } from "@understudy/service/log";
 import { serveProbes } from "@understudy/service/probes";
 import { runService } from "@understudy/service/run";
-import { startTelemetry } from "@understudy/service/telemetry";
 import { readTls } from "@understudy/service/tls";
 import { openRedisStore } from "@understudy/state/redis";
 import { HealthControl } from "@understudy/wire/gen/control";
 import { readConfig } from "./config.ts";
-import { createReplicator } from "./replicator.ts";
+import { openLate } from "./late.ts";
+import { createReplicator, keptConfiguration } from "./replicator.ts";
 
 await runService("replicator", async (own, env) => {
   const config = readConfig(env);
   const log = openLog("replicator", config.logLevel);
   const tls = readTls(config.tlsDir);
-  const telemetry = own(await startTelemetry({ service: "replicator", ...config }));
-  const bus = own(await connectJetStream({ ...config.nats, name: `replicator@${config.host}` }));
+  const late = own(openLate(config));
   const store = own(openRedisStore(config.redis));
   const health = own(connectGrpc(HealthControl, config.healthGrpc, tls));
   const engine = { listenMirror, openPrimary };
@@ -32,9 +31,13 @@ await runService("replicator", async (own, env) => {
     environment: config.instanceEnvironment,
     onError: (error) => log.warn("process driver", { error }),
   });
-  const parts = { ...config, clock: systemClock, bus, store, driver, engine, health, tls, telemetry, log };
+  const takesOver = existsSync(keptConfiguration(config.dataDir));
+  const parts = { ...config, ...late, clock: systemClock, store, driver, engine, health, tls, log };
   const replicator = own(createReplicator(parts));
   own(await serveGrpc({ listen: config.grpcListen, tls, services: [replicator.control] }));
-  own(await serveProbes({ listen: config.probesListen, telemetry, ready: replicator.unready }));
-  return replicator.actors;
+  own(
+    await serveProbes({ listen: config.probesListen, telemetry: late.telemetry, ready: replicator.unready }),
+  );
+  const isServing = () => replicator.unready() === undefined;
+  return [...replicator.actors, late.load({ takesOver, isServing })];
 });

@@ -13,7 +13,7 @@ import type {
   ShadowProgress,
 } from "@understudy/mirror/engine";
 import type { Clock } from "@understudy/model/clock";
-import { pause } from "@understudy/model/pause";
+import { beforeAbort, pause } from "@understudy/model/pause";
 import type { ResourceSpec } from "@understudy/model/policy";
 import { comparePositions, type Epoch, type Position } from "@understudy/model/position";
 import type { TlsMaterial } from "@understudy/service/tls";
@@ -61,7 +61,7 @@ export function openMirrors(parts: {
 }): Mirrors {
   const { engine, listener, folders, tls, clock, onError } = parts;
   const ends = new Map<string, OpenEnd>();
-  const inTurn = turnstiles();
+  const { inTurn, idle } = turnstiles();
   const address = `${parts.listenHost}:${listener.port}`;
   const stop = new AbortController();
   let current: PrimaryEnd | undefined;
@@ -121,6 +121,7 @@ export function openMirrors(parts: {
   return {
     openShadow: (member) =>
       inTurn(member.instance, async () => {
+        if (stop.signal.aborted) throw new Error("its resource is let go");
         await closeEnds(member.instance);
         await folders.make(member.instance);
         const workDir = folders.workDir(member.instance);
@@ -181,27 +182,27 @@ export function openMirrors(parts: {
     closeAll: async () => {
       stop.abort();
       wanted = undefined;
+      // An end that is just being opened has to be closed as well: nobody could open it again.
+      await idle();
       const instances = [...ends.keys(), ...(current ? [current.member.instance] : [])];
-      await Promise.all(instances.map((instance) => inTurn(instance, () => closeEnds(instance))));
+      await Promise.all(instances.map(closeEnds));
     },
   };
 }
 
-/** The value, or undefined when the signal aborts first. */
-function beforeAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  return new Promise((resolve, reject) => {
-    signal.addEventListener("abort", () => resolve(undefined), { once: true });
-    promise.then(resolve, reject);
-  });
-}
-
 /** Work on one key goes one after the other; a failure stops nobody behind it. */
-function turnstiles(): <T>(key: string, work: () => Promise<T>) => Promise<T> {
+function turnstiles() {
   const last = new Map<string, Promise<unknown>>();
-  return (key, work) => {
-    const before = last.get(key) ?? Promise.resolve();
-    const done = before.then(work, work);
-    last.set(key, done);
-    return done;
+  return {
+    inTurn: <T>(key: string, work: () => Promise<T>): Promise<T> => {
+      const before = last.get(key) ?? Promise.resolve();
+      const done = before.then(work, work);
+      last.set(key, done);
+      return done;
+    },
+    /** Resolves when all that was begun is done. */
+    idle: async (): Promise<void> => {
+      await Promise.allSettled(last.values());
+    },
   };
 }

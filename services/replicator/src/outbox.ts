@@ -8,7 +8,7 @@ import type { Context } from "@opentelemetry/api";
 import type { Bus } from "@understudy/bus/bus";
 import { publishMessage } from "@understudy/bus/messages";
 import type { Topic } from "@understudy/bus/topics";
-import { pause } from "@understudy/model/pause";
+import { beforeAbort, pause } from "@understudy/model/pause";
 
 const WAITING_MAX = 500;
 const RETRY_MS = 200;
@@ -26,7 +26,7 @@ export type Outbox = {
   run(signal: AbortSignal): Promise<void>;
 };
 
-export function createOutbox(bus: Bus): Outbox {
+export function createOutbox(bus: Bus | Promise<Bus>): Outbox {
   const waiting = new Map<string, () => Promise<void>>();
   let counted = 0;
   let wake = (): void => undefined;
@@ -47,13 +47,14 @@ export function createOutbox(bus: Bus): Outbox {
     put: (topic, outgoing, { every } = { every: false }) => {
       counted += 1;
       const key = `${topic.filter} ${outgoing.names.join(".")}${every ? ` ${counted}` : ""}`;
-      waiting.set(key, () => publishMessage(bus, topic, outgoing));
+      waiting.set(key, async () => publishMessage(await bus, topic, outgoing));
       if (waiting.size > WAITING_MAX) waiting.delete(waiting.keys().next().value!);
       wake();
     },
     waiting: () => waiting.size,
     run: async (signal) => {
       signal.addEventListener("abort", () => wake(), { once: true });
+      await beforeAbort(Promise.resolve(bus), signal);
       while (!signal.aborted) {
         if (waiting.size > 0) await sendFirst(signal);
         else

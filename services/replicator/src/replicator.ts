@@ -3,6 +3,7 @@
  * scale decisions and a tick. Made of actors that start and end together.
  */
 
+import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import type { Bus } from "@understudy/bus/bus";
 import { followMessages } from "@understudy/bus/messages";
@@ -11,10 +12,10 @@ import type { MirrorListener } from "@understudy/mirror/engine";
 import type { Clock } from "@understudy/model/clock";
 import { parseEndpoint } from "@understudy/model/endpoint";
 import type { Verdict } from "@understudy/model/instance";
-import { pause } from "@understudy/model/pause";
+import { beforeAbort, pause } from "@understudy/model/pause";
 import type { Configuration, ResourceSpec } from "@understudy/model/policy";
 import type { ResourceDriver } from "@understudy/resource/driver";
-import { followConfiguration } from "@understudy/service/configuration";
+import { followFromDisk, type Heard, openKeptConfiguration } from "@understudy/service/configuration-kept";
 import type { Client, Implementation } from "@understudy/service/grpc";
 import type { Log } from "@understudy/service/log";
 import { type Actor, followForever } from "@understudy/service/run";
@@ -30,7 +31,7 @@ import type { MirrorEngine } from "./mirrors.ts";
 import { createOutbox } from "./outbox.ts";
 import { createPublisher } from "./publish.ts";
 import { reigning } from "./resource-state.ts";
-import { createInstruments } from "./telemetry.ts";
+import { lateInstruments } from "./telemetry.ts";
 import { openUnit, type Unit } from "./unit.ts";
 import { createWatchBoard } from "./watch-board.ts";
 
@@ -46,13 +47,14 @@ export type ReplicatorParts = {
   readonly host: string;
   readonly dataDir: string;
   readonly clock: Clock;
-  readonly bus: Bus;
+  /** May come later, as telemetry: what runs is taken over without them. */
+  readonly bus: Promise<Bus>;
   readonly store: Store;
   readonly driver: ResourceDriver;
   readonly engine: MirrorEngine;
   readonly health: Client<typeof HealthControl>;
   readonly tls: TlsMaterial;
-  readonly telemetry: Telemetry;
+  readonly telemetry: Promise<Telemetry>;
   readonly log: Log;
 };
 
@@ -71,7 +73,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
   const units = new Map<string, Unit>();
   const board = createWatchBoard();
   const outbox = createOutbox(bus);
-  const instruments = createInstruments(parts.telemetry);
+  const measures = lateInstruments(parts.telemetry);
   const publisher = createPublisher({ source: `replicator@${host}`, clock, outbox, board, log });
   const check = checkStore(parts.store);
   let configuration: Configuration | undefined;
@@ -86,17 +88,17 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     return { listener: await parts.engine.listenMirror(options), listenHost };
   }
 
-  async function configure(next: Configuration): Promise<void> {
+  async function configure({ configuration: next, from }: Heard): Promise<void> {
     configuration = next;
     listening ??= listen(next);
     const [link] = await Promise.all([listening, check.first]);
     for (const spec of next.resources) {
       const known = units.get(spec.name);
       if (known) known.post({ kind: "configured", spec });
-      else units.set(spec.name, await openUnit(spec, { ...parts, ...link, publisher, instruments }));
+      else units.set(spec.name, await openUnit(spec, { ...parts, ...link, publisher, measures }));
     }
     const named = new Set(next.resources.map((spec) => spec.name));
-    await letGoOfOthers({ ...parts, units, publisher }, named);
+    if (from === "bus") await letGoOfOthers({ ...parts, units, publisher }, named);
   }
 
   const actors: Actor[] = [
@@ -104,14 +106,20 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     {
       name: "configuration",
       run: async (signal) => {
-        for await (const next of followConfiguration(bus, signal, "replicator")) await configure(next);
+        const kept = openKeptConfiguration(keptConfiguration(parts.dataDir));
+        const onError = (error: Error) =>
+          log.warn("a restart may begin with an older configuration", { error });
+        const follow = { bus, signal, service: "replicator", onError };
+        for await (const heard of followFromDisk(kept, follow)) await configure(heard);
       },
     },
     {
       name: "scale",
       run: async (signal) => {
         const follow = { from: "last", signal, service: "replicator" } as const;
-        for await (const { message } of followMessages(bus, TOPICS.scale, follow)) {
+        const connected = await beforeAbort(bus, signal);
+        if (!connected) return;
+        for await (const { message } of followMessages(connected, TOPICS.scale, follow)) {
           const unit = await waitForUnit(message.header?.resource ?? "", signal);
           unit?.post({ kind: "scale-wanted", shadows: message.wantedShadows });
         }
@@ -139,7 +147,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
   }
 
   return {
-    control: replicationControl({ units, board, instruments, bootMs: clock.bootMs }),
+    control: replicationControl({ units, board, measures, bootMs: clock.bootMs }),
     actors,
     runOf: (resource) => configuration?.resources.find((spec) => spec.name === resource)?.run,
     unready: () => {
@@ -210,6 +218,11 @@ async function isDurable(store: Store): Promise<boolean> {
     if (error instanceof StoreError && (error.code === "unsafe" || error.code === "refused")) throw error;
     return false;
   }
+}
+
+/** The file of the configuration that was last in force on this host. */
+export function keptConfiguration(dataDir: string): string {
+  return join(dataDir, "configuration.yaml");
 }
 
 function every(periodMs: number, signal: AbortSignal, act: () => void): Promise<void> {

@@ -1,6 +1,14 @@
 /** The replicator's metric and span names, in one table, and the spans of a change of primary, drawn from its states. */
 
-import { type Context, type Meter, ROOT_CONTEXT, type Span, type Tracer, trace } from "@opentelemetry/api";
+import {
+  type Context,
+  createNoopMeter,
+  type Meter,
+  ROOT_CONTEXT,
+  type Span,
+  type Tracer,
+  trace,
+} from "@opentelemetry/api";
 import type { ResourceState, Takeover } from "./resource-state.ts";
 
 export const METRICS = {
@@ -44,6 +52,21 @@ export function createInstruments({ meter, tracer }: { meter: Meter; tracer: Tra
   };
 }
 
+/** What is measured now: nothing until telemetry is there. */
+export type Measures = () => Instruments;
+
+export function lateInstruments(telemetry: Promise<{ meter: Meter; tracer: Tracer }>): Measures {
+  let present = createInstruments({ meter: createNoopMeter(), tracer: trace.getTracer("none yet") });
+  telemetry.then(
+    (loaded) => {
+      present = createInstruments(loaded);
+    },
+    // Whoever loads it fails with the service.
+    () => undefined,
+  );
+  return () => present;
+}
+
 export type TakeoverTrace = {
   observe(before: ResourceState, after: ResourceState): void;
   /** The change of primary under way, as parent for what is published about it. */
@@ -53,7 +76,7 @@ export type TakeoverTrace = {
 type Open = { readonly root: Span; step: Span; stepStartedMs: number; readonly startedMs: number };
 
 /** `nowMs` is a monotonic clock. */
-export function traceTakeovers(instruments: Instruments, nowMs: () => number): TakeoverTrace {
+export function traceTakeovers(measures: Measures, nowMs: () => number): TakeoverTrace {
   let open: Open | undefined;
 
   function begin({
@@ -61,7 +84,7 @@ export function traceTakeovers(instruments: Instruments, nowMs: () => number): T
     takeover,
   }: ResourceState & { takeover: Extract<Takeover, { epoch: number }> }): void {
     const { cause, epoch, reason, step } = takeover;
-    const root = instruments.tracer.startSpan(
+    const root = measures().tracer.startSpan(
       SPANS.takeover,
       { attributes: { resource, cause, epoch, reason } },
       ROOT_CONTEXT,
@@ -69,15 +92,15 @@ export function traceTakeovers(instruments: Instruments, nowMs: () => number): T
     open = { root, step: stepSpan(root, step), stepStartedMs: nowMs(), startedMs: nowMs() };
   }
   const stepSpan = (root: Span, step: string) =>
-    instruments.tracer.startSpan(SPANS.step(step), {}, trace.setSpan(ROOT_CONTEXT, root));
+    measures().tracer.startSpan(SPANS.step(step), {}, trace.setSpan(ROOT_CONTEXT, root));
 
   function endStep(step: string): void {
     open?.step.end();
-    if (open) instruments.stepMs.record(nowMs() - open.stepStartedMs, { step });
+    if (open) measures().stepMs.record(nowMs() - open.stepStartedMs, { step });
   }
   function end(outcome: string): void {
     open?.root.setAttribute("outcome", outcome).end();
-    if (open && outcome === "done") instruments.takeoverMs.record(nowMs() - open.startedMs);
+    if (open && outcome === "done") measures().takeoverMs.record(nowMs() - open.startedMs);
     open = undefined;
   }
 

@@ -20,7 +20,7 @@ import type { Publisher } from "./publish.ts";
 import { openRecordFile } from "./record-file.ts";
 import { newResource, type ResourceState } from "./resource-state.ts";
 import { phasesOf, statesOf } from "./states.ts";
-import { type Instruments, traceTakeovers } from "./telemetry.ts";
+import { type Measures, traceTakeovers } from "./telemetry.ts";
 
 export type UnitParts = {
   readonly host: string;
@@ -33,7 +33,7 @@ export type UnitParts = {
   readonly listenHost: string;
   readonly tls: TlsMaterial;
   readonly publisher: Publisher;
-  readonly instruments: Instruments;
+  readonly measures: Measures;
   readonly log: Log;
 };
 
@@ -50,12 +50,12 @@ export type Unit = {
 
 /** Takes over what an earlier process left and begins to decide. Throws when its record cannot be used. */
 export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Unit> {
-  const { host, clock, log, publisher, instruments } = parts;
+  const { host, clock, log, publisher, measures } = parts;
   const onError = (error: Error) => log.warn("went wrong beside a decision", { resource: spec.name, error });
   const folders = foldersOf(parts.dataDir, spec.name);
   const record = openRecordFile(folders.record);
   const kept = record.read();
-  const traced = traceTakeovers(instruments, () => performance.now());
+  const traced = traceTakeovers(measures, () => performance.now());
   const answers = createAnswers();
   const progressed = new Set<() => void>();
   const over = new AbortController();

@@ -135,6 +135,25 @@ test("without NATS it promotes all the same", async () => {
   await nats.restart();
 });
 
+test("without NATS the next replicator takes over all the same, and promotes", async () => {
+  const before = await settled();
+  const old = before.find((each) => each.role === 1)!;
+  await nats.stop();
+  await service.kill();
+  await service.ready();
+  assert.deepEqual((await settled()).map(identityOf), before.map(identityOf));
+  process.kill(old.pid, "SIGKILL");
+  const next = await waitFor(
+    async () => {
+      const found = (await settled()).find((each) => each.role === 1);
+      return found?.name === old.name ? undefined : found;
+    },
+    { withinMs: WITHIN_MS, what: "another primary" },
+  );
+  assert.equal(await write(next.address, "/orders", "order-4"), 201);
+  await nats.restart();
+});
+
 function identityOf({ name, incarnation, role, pid, address, gateAddress }: Instance) {
   return { name, incarnation, role, pid, address, gateAddress };
 }

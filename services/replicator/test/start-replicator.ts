@@ -107,13 +107,13 @@ export async function startReplicator(place: Place): Promise<Started> {
     host: "host-a",
     dataDir: join(place.folder, "data"),
     clock: systemClock,
-    bus: place.bus,
+    bus: Promise.resolve(place.bus),
     store,
     driver,
     engine: { listenMirror, openPrimary },
     health,
     tls,
-    telemetry,
+    telemetry: Promise.resolve(telemetry),
     log,
   });
   const listen = { host: LOOPBACK, port: place.grpcPort };

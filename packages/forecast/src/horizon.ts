@@ -35,6 +35,7 @@ const QUANTILES = EXPERTS + 5;
 const UNSEASONAL = 0;
 const FLAT = 1;
 const STEEP = 2;
+const GROUPS = [UNSEASONAL, FLAT, STEEP] as const;
 
 /** A forecast and what became of it. */
 export type Outcome = {
@@ -73,8 +74,8 @@ export function createHorizon(steps: number, levels: readonly number[]): Horizon
   const mixture = createMixture(EXPERTS);
   const bases = levels.map((level) => (level > 0.5 ? HIGH : level < 0.5 ? LOW : MIDDLE));
   const used = [LOW, MIDDLE, HIGH].filter((base) => bases.includes(base));
-  const adaptive = levels.map(createAdaptiveLevel);
-  const windows = [UNSEASONAL, FLAT, STEEP].map(() => used.map(() => createScoreWindow()));
+  const adaptive = GROUPS.map(() => levels.map(createAdaptiveLevel));
+  const windows = GROUPS.map(() => used.map(() => createScoreWindow()));
   const windowOf = (group: number, base: number): ScoreWindow => windows[group]![used.indexOf(base)]!;
   let slot = 0;
 
@@ -82,8 +83,9 @@ export function createHorizon(steps: number, levels: readonly number[]): Horizon
     const offset = slot * stride;
     const middle = slots[offset + MIDDLE]!;
     if (Number.isNaN(middle)) return undefined;
-    for (let i = 0; i < levels.length; i += 1) adaptive[i]!.learn(truth <= slots[offset + QUANTILES + i]!);
     const group = slots[offset + GROUP]!;
+    for (let i = 0; i < levels.length; i += 1)
+      adaptive[group]![i]!.learn(truth <= slots[offset + QUANTILES + i]!);
     for (const base of used) windowOf(group, base).add(truth - slots[offset + base]!);
     mixture.learn(slots, offset, truth);
     return {
@@ -146,7 +148,7 @@ export function createHorizon(steps: number, levels: readonly number[]): Horizon
    */
   function quantileOf(index: number, peak: number): number {
     const base = bases[index]!;
-    const level = adaptive[index]!.level();
+    const level = adaptive[newest[GROUP]!]![index]!.level();
     const wanted = newest[base]! + windowOf(newest[GROUP]!, base).quantile(level);
     const flat = windowOf(FLAT, base);
     if (newest[GROUP] !== STEEP || base !== HIGH || flat.size() < FLAT_MIN) return wanted;

@@ -152,13 +152,13 @@ export type Arrival = {
   readonly choice: number;
 };
 
-/** Shares of the kinds: 90 % reads, 10 % keyed writes, half of them critical. */
+/** Shares of the kinds, those of a catalogue: 95 % reads, 5 % keyed writes, half of them critical. */
 const MIX: readonly (readonly [RequestKind, number])[] = [
-  ["product", 0.72],
+  ["product", 0.77],
   ["list", 0.09],
   ["order-read", 0.09],
-  ["order", 0.05],
-  ["view", 0.05],
+  ["order", 0.025],
+  ["view", 0.025],
 ];
 
 /** Arrivals of a Poisson process whose rate follows the curve (thinning: Lewis and Shedler 1979). */

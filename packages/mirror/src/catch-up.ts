@@ -24,8 +24,8 @@ import {
 } from "./manifest.ts";
 
 const ROUNDS_MAX = 8;
-/** A difference this small is sent with the capture held still. */
-const LAST_BYTES_MAX = 4 * 1024 * 1024;
+/** A difference this small is read with the capture held still: critical writes wait so long. */
+const LAST_BYTES_MAX = 256 * 1024;
 const LAST_ATTEMPTS_MAX = 50;
 const READ_ATTEMPTS_MAX = 5;
 

@@ -72,7 +72,16 @@ test("the lead time is the measured P90 of creations and the warm-up; each creat
   );
   const twice = learnCreations(once, of(born("a", 900), born("b", 1_100)));
   assert.equal(twice.creations.length, 2);
-  assert.equal(createTimeMs(twice, SPEC), 1_100);
+  assert.equal(Math.round(createTimeMs(twice, SPEC)), 1_000 + Math.round(1.9 * 100));
+});
+
+test("one that was made in the worst of an overload does not make all that follow too early", () => {
+  const creations = [5_100, 2_000, 2_100, 1_900, 2_200].map((tookMs, index) => ({
+    incarnation: `${index}`,
+    tookMs,
+  }));
+  const createMs = createTimeMs({ ...NO_SCALE, creations }, SPEC);
+  assert.ok(createMs > 2_100 && createMs < 2_400, `${createMs}`);
 });
 
 test("a shadow that had to wait for its primary to start says nothing of how long a creation takes", () => {

@@ -13,6 +13,9 @@ const OBSERVED_FOR_MS = 300;
 /** Without a forecast nothing is let go for so long: a predictor that is started again knows the next rise, we do not. */
 const BLIND_HOLD_MS = 30_000;
 const CREATIONS_MAX = 16;
+/** 0.9 quantile of the standard normal distribution, and its standard deviation over its median absolute deviation. */
+const P90_DEVIATIONS = 1.2816;
+const SCALE_OF_MAD = 1.4826;
 const PEAKS_MAX = 1_024;
 
 type Peak = { readonly atMs: number; readonly shadows: number };
@@ -112,10 +115,23 @@ export function leadTimeMs(scale: Scale, spec: ResourceSpec): number {
   return createTimeMs(scale, spec) + spec.shadows.warmUpMs;
 }
 
-/** P90 of the measured times from request to ready; the configured guess until there is one. */
+/**
+ * P90 of the measured times from request to ready; the configured guess until there is one. Not the sample's own, which
+ * for so few is its largest: that of a normal distribution with their median and scale (median absolute deviation, as in
+ * Rousseeuw & Croux, 1993), so that one that was made in the worst of an overload does not make all that follow too early.
+ */
 export function createTimeMs(scale: Scale, spec: ResourceSpec): number {
-  const times = scale.creations.map(({ tookMs }) => tookMs).sort((a, b) => a - b);
-  return times[Math.ceil(times.length * 0.9) - 1] ?? spec.shadows.createMs;
+  const times = scale.creations.map(({ tookMs }) => tookMs);
+  if (times.length === 0) return spec.shadows.createMs;
+  const middle = median(times);
+  return middle + P90_DEVIATIONS * SCALE_OF_MAD * median(times.map((time) => Math.abs(time - middle)));
+}
+
+/** The mean of the two in the middle where there are two. */
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  return (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
 }
 
 type Creations = {

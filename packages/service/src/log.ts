@@ -1,6 +1,6 @@
 /** Structured logs to standard error, one JSON object a line, with the ids of the trace they belong to. */
 
-import { type Context, trace } from "@opentelemetry/api";
+import { type Context, isSpanContextValid, trace } from "@opentelemetry/api";
 import pino from "pino";
 
 export type Log = {
@@ -35,7 +35,8 @@ export function openLog(service: string, level: string): Log {
 
 function traceIds(within: Context | undefined): Record<string, string> {
   const span = within && trace.getSpanContext(within);
-  return span ? { traceId: span.traceId, spanId: span.spanId } : {};
+  // Before telemetry is there, spans have ids that name nothing.
+  return span && isSpanContextValid(span) ? { traceId: span.traceId, spanId: span.spanId } : {};
 }
 
 function causesOf(error: unknown): string {

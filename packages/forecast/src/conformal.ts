@@ -7,7 +7,7 @@
 
 export const SCORE_WINDOW = 256;
 /** Step of the adaptation: one miss at level 0.95 moves the level by 0.95 x this. */
-const ADAPTATION = 0.008;
+const ADAPTATION = 0.004;
 /** The level may leave (0, 1) by this: beyond the ends of the window the offset is extrapolated. */
 const LEVEL_SLACK = 0.05;
 

@@ -96,22 +96,22 @@ function reconsiderSeason(engine: Engine): void {
       engine.season = createSeason(candidate, history);
       engine.seasonAge = 0;
       for (const horizon of horizons) horizon.seat(candidate, history);
-      seedScores(engine);
+      seedScores(engine, false);
     }
   } else if (!isWorthIt(engine, season.period, { cycles: 1, below: () => KEEP_BELOW })) {
     engine.season = undefined;
     engine.seasonsDropped += 1;
   } else if (candidate > 0 && isBetter(history, candidate, season.period)) {
     engine.season = createSeason(candidate, history);
-    seedScores(engine);
+    seedScores(engine, true);
   } else if (engine.seasonAge <= season.period) {
     // The first seeds compare with a cycle of which only a part was seen: make them again until one is complete.
-    seedScores(engine);
+    seedScores(engine, false);
   }
 }
 
-function seedScores({ history, horizons, season, noise }: Engine): void {
-  if (season) for (const horizon of horizons) horizon.seed(season.period, history, noise);
+function seedScores({ history, horizons, season, noise }: Engine, corrected: boolean): void {
+  if (season) for (const horizon of horizons) horizon.seed(season.period, history, { noise, corrected });
 }
 
 /** Whether a season of this period would have beaten a constant, and the last value at the longest horizon. */

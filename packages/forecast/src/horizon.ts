@@ -60,8 +60,11 @@ export type Horizon = {
   skip(): void;
   /** A season was found: it leads at once if it would have been better here over its last cycle. */
   seat(period: number, history: History): void;
-  /** Takes the errors that a season would have made over its last cycle for those it will make. */
-  seed(period: number, history: History, noise: number): void;
+  /**
+   * Takes the errors that a season would have made over its last cycle for those it will make. A period that is only
+   * corrected changes nothing about the flat parts: their errors are kept.
+   */
+  seed(period: number, history: History, options: { noise: number; corrected: boolean }): void;
   mean(): number;
   quantile(index: number): number;
 };
@@ -129,12 +132,14 @@ export function createHorizon(steps: number, levels: readonly number[]): Horizon
       const before = history.change(steps, Math.min(window, history.length() - steps));
       if (history.change(period, window) < SEAT_BELOW * before) mixture.seat(SMOOTHER_COUNT, SEASON_SEAT);
     },
-    seed(period, history, noise) {
+    seed(period, history, { noise, corrected }) {
       for (const base of used) {
-        for (const group of [FLAT, STEEP]) windowOf(group, base).clear();
+        const groups = corrected && windowOf(FLAT, base).size() >= FLAT_MIN ? [STEEP] : [FLAT, STEEP];
+        for (const group of groups) windowOf(group, base).clear();
         for (let ago = periodWindow(period, history.length()) - 1; ago >= 0; ago -= 1) {
           const past = pastOutcome(history, ago, { period, base });
-          windowOf(isSteep(past.range, noise) ? STEEP : FLAT, base).add(past.error);
+          const group = isSteep(past.range, noise) ? STEEP : FLAT;
+          if (groups.includes(group)) windowOf(group, base).add(past.error);
         }
       }
     },
@@ -152,7 +157,7 @@ export function createHorizon(steps: number, levels: readonly number[]): Horizon
     const wanted = newest[base]! + windowOf(newest[GROUP]!, base).quantile(level);
     const flat = windowOf(FLAT, base);
     if (newest[GROUP] !== STEEP || base !== HIGH || flat.size() < FLAT_MIN) return wanted;
-    return Math.min(wanted, Math.max(peak, newest[HIGH]!) + flat.quantile(level));
+    return Math.min(wanted, Math.max(peak, newest[HIGH]!) + flat.quantile(levels[index]!));
   }
 
   function seasonWeight(): number {

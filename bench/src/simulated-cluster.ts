@@ -11,8 +11,8 @@ import { type Random, seededRandom } from "@understudy/testkit/random";
 import type { Plan } from "@understudy/traffic/driver";
 
 /** From request to ready, as measured in the demo. */
-const CREATE_MIN_MS = 1_200;
-const CREATE_MAX_MS = 1_600;
+const CREATE_MIN_MS = 2_000;
+const CREATE_MAX_MS = 3_200;
 /** As the replicator drains. */
 const DRAIN_MS = 300;
 

@@ -19,7 +19,7 @@ const CAPACITY_TARGET = 0.95;
 const FORECAST_STEP_MS = 1_000;
 
 /** Chosen by `npm run bench -- reactive-sweep`; docs/policies.md says how. */
-const REACTIVE_TARGET = 0.75;
+const REACTIVE_TARGET = 0.7;
 const REACTIVE_HOLD_MS = 0;
 
 export type DemoPlace = {

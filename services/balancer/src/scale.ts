@@ -8,6 +8,8 @@ import type { Instance } from "@understudy/model/instance";
 import type { ResourceSpec } from "@understudy/model/policy";
 import { forecastPeak, type Prediction } from "./inputs.ts";
 
+/** Above all targets by this much is within what a target leaves free: noise must not make a shadow and let it go again. */
+const TOLERANCE = 0.03;
 /** A rise that lasts less than this is noise of the measurement. */
 const OBSERVED_FOR_MS = 300;
 /** Without a forecast nothing is let go for so long: a predictor that is started again knows the next rise, we do not. */
@@ -89,10 +91,10 @@ function ruleOf(
   return forecast > observed ? "predictive" : "reactive";
 }
 
-/** The fewest shadows with which `demandRps` keeps every instance at its target or below. */
+/** The fewest shadows with which `demandRps` keeps every instance near its target or below. */
 export function shadowsFor(demandRps: number, { instanceRps }: Pick<ScaleInputs, "instanceRps">): number {
   if (!(instanceRps > 0)) return 0;
-  return Math.max(0, Math.ceil(demandRps / instanceRps - 1e-9) - 1);
+  return Math.max(0, Math.ceil(demandRps / (instanceRps * (1 + TOLERANCE)) - 1e-9) - 1);
 }
 
 /** Wanted is the most that was needed within the hold time: out at once, in when it is over. */

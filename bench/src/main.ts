@@ -20,6 +20,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     about: "target and hold of the reactive opponent: what each setting costs and harms",
     load: () => import("./reactive-sweep.ts"),
   },
+  forecast: {
+    about: "the forecast on real series (--traces DIR): error, calibration, alarms, cost",
+    load: () => import("./forecast.ts"),
+  },
   policies: {
     about: "the four policies on simulated runs of the demo: overload seconds and shadow seconds",
     load: () => import("./policies.ts"),

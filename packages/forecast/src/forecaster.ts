@@ -1,14 +1,22 @@
 /**
- * One series, online: observe samples, forecast quantiles for several horizons.
- * The interface is fixed; others program against it.
+ * One series, online: observe samples, forecast quantiles for several horizons, raise an alarm before a threshold is
+ * exceeded. The interface is fixed; others program against it.
  *
- * The engine: experts (smoothers.ts, season.ts) forecast each horizon, a mixture weighs them by their past losses
- * (mixture.ts), conformal scores turn its errors into quantiles (conformal.ts). The period is searched a little at each
- * step (period.ts). A step costs a fixed amount of work and memory, whatever the input.
+ * It is the engine for many series (engine.ts) with one in it. A step costs a fixed amount of work and memory, whatever
+ * the input; all state lies in four arrays, so that a snapshot is a copy of bytes.
  */
 
-import { createEngine, skip, take } from "./engine.ts";
-import { createScores } from "./scores.ts";
+import { type Alarm, readAlarm } from "./alarm.ts";
+import { meanOf, quantileOf, startSeries } from "./engine.ts";
+import { ForecastError } from "./error.ts";
+import { observeSample } from "./grid.ts";
+import { COVARIATES_MAX, createPlan } from "./plan.ts";
+import { readScores, type Scores } from "./scores.ts";
+import { seasonPeriod } from "./season.ts";
+import { readSnapshot, writeSnapshot } from "./snapshot.ts";
+import { CLOCK, clock, createState, type State, setClock } from "./state.ts";
+
+export { GAP_STEPS_MAX, LATE_IN_ROW_MAX, VALUE_MAX } from "./grid.ts";
 
 export type ForecasterOptions = {
   readonly stepMs: number;
@@ -16,6 +24,10 @@ export type ForecasterOptions = {
   readonly horizons: readonly number[];
   /** Levels in (0, 1), ascending. */
   readonly quantiles: readonly number[];
+  /** Names of further numbers that come with each sample and may tell what the next ones will be. */
+  readonly covariates?: readonly string[];
+  /** Share of quiet steps in which the alarm may stand. */
+  readonly falseAlarmBudget?: number;
 };
 
 export type HorizonForecast = {
@@ -25,13 +37,7 @@ export type HorizonForecast = {
   readonly quantiles: readonly number[];
 };
 
-export type ForecastScorecard = {
-  readonly scored: number;
-  /** Pinball loss at the highest level <= 0.95, relative to repeating the last value with no margin; NaN until scored. */
-  readonly pinball95: number;
-  readonly coverage95: number;
-  /** Mean absolute error relative to that of the last value. */
-  readonly maeVsLastValue: number;
+export type ForecastScorecard = Scores & {
   /** Period found in the series, in steps; 0 when none. */
   readonly periodSteps: number;
   /** Samples that were late, repeated or not finite: counted, never thrown on. */
@@ -46,68 +52,84 @@ export type Forecast = {
 };
 
 export interface Forecaster {
-  /** One sample; gaps are filled, repeats, late and non-finite samples refused and counted. */
-  observe(atMs: number, value: number): void;
+  /** One sample; gaps are filled, repeats, late and non-finite samples refused and counted. Covariates in order of their names. */
+  observe(atMs: number, value: number, covariates?: readonly number[]): void;
   forecast(): Forecast;
+  /** The value that must not be exceeded; NaN for none. */
+  setThreshold(capacity: number): void;
+  /** Whether the value will exceed the threshold within the longest horizon. */
+  alarm(): Alarm;
+  snapshot(): Uint8Array;
 }
 
-/** Samples before the first forecast that is worth something, beside the longest horizon. */
 const WARM_UP_STEPS = 16;
-/** A longer gap is not filled: what was learnt before it starts anew. */
-export const GAP_STEPS_MAX = 512;
-/** So many late samples in a row mean that the clock was set back, not that they are late. */
-export const LATE_IN_ROW_MAX = 8;
-export const VALUE_MAX = 1e30;
+const BUDGET_DEFAULT = 0.01;
 
 /** Throws a RangeError when the options make no sense; nothing else ever throws. */
 export function createForecaster(options: ForecasterOptions): Forecaster {
   checkOptions(options);
-  const { stepMs, quantiles } = options;
-  const scores = createScores(quantiles);
-  let engine = createEngine(options.horizons, quantiles);
-  let lastMs = Number.NaN;
-  let lastValue = 0;
-  let lateInRow = 0;
-  let refused = 0;
-
-  function observe(atMs: number, value: number): void {
-    const steps = Number.isNaN(lastMs) ? 1 : Math.round((atMs - lastMs) / stepMs);
-    lateInRow = steps < 1 ? lateInRow + 1 : 0;
-    if (
-      !Number.isFinite(atMs) ||
-      !(Math.abs(value) <= VALUE_MAX) ||
-      (steps < 1 && lateInRow < LATE_IN_ROW_MAX)
-    ) {
-      refused += 1;
-      return;
-    }
-    if (steps > GAP_STEPS_MAX) engine = createEngine(options.horizons, quantiles);
-    else for (let step = 1; step < steps; step += 1) skip(engine, lastValue);
-    // Times are kept on the grid of steps, or jitter would add up; after a jump a new grid begins.
-    const jumped = Number.isNaN(lastMs) || steps < 1 || steps > GAP_STEPS_MAX;
-    lastMs = jumped ? atMs : lastMs + steps * stepMs;
-    lastValue = value;
-    lateInRow = 0;
-    take(engine, value, scores);
-  }
-
-  function forecast(): Forecast {
-    const { history, horizons, season } = engine;
-    return {
-      ready: history.length() >= WARM_UP_STEPS + horizons.at(-1)!.steps,
-      horizons: horizons.map((horizon) => ({
-        steps: horizon.steps,
-        mean: horizon.mean(),
-        quantiles: quantiles.map((_, index) => horizon.quantile(index)),
-      })),
-      scorecard: { ...scores.read(), periodSteps: season?.period ?? 0, refused },
-    };
-  }
-
-  return { observe, forecast };
+  const state = stateFor(options);
+  startSeries(state, 0);
+  return forecasterOn(state, options);
 }
 
-function checkOptions({ stepMs, horizons, quantiles }: ForecasterOptions): void {
+/** The forecaster a snapshot was made of. Throws a ForecastError that says what is wrong with the bytes. */
+export function restoreForecaster(bytes: Uint8Array): Forecaster {
+  const { options, fill } = readSnapshot(bytes);
+  const checked = options as ForecasterOptions;
+  try {
+    checkOptions(checked);
+  } catch (cause) {
+    throw new ForecastError("snapshot_corrupt", `snapshot's options make no sense: ${String(cause)}`);
+  }
+  const state = stateFor(checked);
+  fill(state);
+  return forecasterOn(state, checked);
+}
+
+function stateFor({ horizons, quantiles, covariates, falseAlarmBudget }: ForecasterOptions): State {
+  return createState(
+    createPlan({
+      horizons,
+      levels: quantiles,
+      covariates: covariates?.length ?? 0,
+      falseAlarmBudget: falseAlarmBudget ?? BUDGET_DEFAULT,
+    }),
+    1,
+  );
+}
+
+function forecasterOn(state: State, options: ForecasterOptions): Forecaster {
+  const { stepMs, horizons, quantiles } = options;
+  return {
+    observe: (atMs, value, covariates) =>
+      observeSample(state, 0, { stepMs, sample: { atMs, value, covariates } }),
+    forecast: () => ({
+      ready: clock(state, 0, CLOCK.steps) >= WARM_UP_STEPS + horizons.at(-1)!,
+      horizons: horizons.map((steps, h) => ({
+        steps,
+        mean: meanOf(state, 0, h),
+        quantiles: quantiles.map((_, q) => quantileOf(state, 0, { h, q })),
+      })),
+      scorecard: {
+        ...readScores(state, 0),
+        periodSteps: seasonPeriod(state, 0),
+        refused: clock(state, 0, CLOCK.refused),
+      },
+    }),
+    setThreshold: (capacity) => setClock(state, 0, CLOCK.threshold, capacity),
+    alarm: () => readAlarm(state, 0),
+    snapshot: () => writeSnapshot(state, options),
+  };
+}
+
+function checkOptions({
+  stepMs,
+  horizons,
+  quantiles,
+  covariates,
+  falseAlarmBudget,
+}: ForecasterOptions): void {
   if (!(stepMs > 0)) throw new RangeError(`stepMs ${stepMs} must be above 0`);
   if (
     horizons.length === 0 ||
@@ -121,4 +143,9 @@ function checkOptions({ stepMs, horizons, quantiles }: ForecasterOptions): void 
   ) {
     throw new RangeError(`quantiles ${quantiles} must lie in (0, 1), ascending`);
   }
+  if ((covariates?.length ?? 0) > COVARIATES_MAX) {
+    throw new RangeError(`covariates ${covariates} must be at most ${COVARIATES_MAX}`);
+  }
+  const budget = falseAlarmBudget ?? BUDGET_DEFAULT;
+  if (!(budget > 0 && budget < 1)) throw new RangeError(`falseAlarmBudget ${budget} must lie in (0, 1)`);
 }

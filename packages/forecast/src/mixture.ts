@@ -5,74 +5,60 @@
  * combining predictors that specialize", 1997): one that has no forecast is left out and keeps its weight.
  */
 
-/** How fast weights follow losses; a loss of 1 is the usual error of the mixture itself. */
-const LEARNING_RATE = 0.3;
-/** Part of all weight that is dealt out evenly each step. */
-const SHARE = 0.001;
 /** One wild sample must not decide the race. */
 const LOSS_MAX = 8;
-/** Memory of the usual error, in steps: 1 / (1 - 0.98) = 50. */
-const SCALE_MEMORY = 0.98;
 
-export type Mixture = {
-  /** Weighted mean of the forecasts that are not NaN. */
-  combine(forecasts: Float64Array, offset: number): number;
-  /** Learns from forecasts made for the sample that has now come. */
-  learn(forecasts: Float64Array, offset: number, truth: number): void;
-  /** Gives the experts from index `from` on `share` of all weight, evenly. */
-  seat(from: number, share: number): void;
-  weight(expert: number): number;
-};
-
-export function createMixture(experts: number): Mixture {
-  const weights = new Float64Array(experts).fill(1 / experts);
-  let scale = 0;
-
-  function combine(forecasts: Float64Array, offset: number): number {
-    let total = 0;
-    let sum = 0;
-    for (let i = 0; i < experts; i += 1) {
-      const forecast = forecasts[offset + i]!;
-      if (Number.isNaN(forecast)) continue;
-      total += weights[i]!;
-      sum += weights[i]! * forecast;
-    }
-    return total > 0 ? sum / total : Number.NaN;
+/** Weighted mean of the forecasts that are not NaN. */
+export function combine(weights: Float64Array, at: number, forecasts: Float64Array): number {
+  let total = 0;
+  let sum = 0;
+  for (let i = 0; i < forecasts.length; i += 1) {
+    const forecast = forecasts[i]!;
+    if (Number.isNaN(forecast)) continue;
+    total += weights[at + i]!;
+    sum += weights[at + i]! * forecast;
   }
+  return total > 0 ? sum / total : Number.NaN;
+}
 
-  function learn(forecasts: Float64Array, offset: number, truth: number): void {
-    const error = Math.abs(truth - combine(forecasts, offset));
-    if (!Number.isFinite(error)) return;
-    scale = scale === 0 ? error : SCALE_MEMORY * scale + (1 - SCALE_MEMORY) * error;
-    if (scale === 0) return;
-    let awakeBefore = 0;
-    let awakeAfter = 0;
-    let awake = 0;
-    for (let i = 0; i < experts; i += 1) {
-      const forecast = forecasts[offset + i]!;
-      if (Number.isNaN(forecast)) continue;
-      const loss = Math.min(LOSS_MAX, Math.abs(truth - forecast) / scale);
-      awake += 1;
-      awakeBefore += weights[i]!;
-      weights[i] = weights[i]! * Math.exp(-LEARNING_RATE * loss);
-      awakeAfter += weights[i]!;
-    }
-    if (!(awakeAfter > 0)) return;
-    for (let i = 0; i < experts; i += 1) {
-      if (Number.isNaN(forecasts[offset + i]!)) continue;
-      // Sleepers keep their weight, so those awake share among themselves what they had together.
-      const learnt = (weights[i]! / awakeAfter) * awakeBefore;
-      weights[i] = (1 - SHARE) * learnt + (SHARE * awakeBefore) / awake;
-    }
+/** `losses` in units of the usual loss, NaN for sleepers; they are overwritten. */
+export function learnWeights(
+  weights: Float64Array,
+  at: number,
+  { losses, rate, share }: { losses: Float64Array; rate: number; share: number },
+): void {
+  let awakeBefore = 0;
+  let awakeAfter = 0;
+  let awake = 0;
+  for (let i = 0; i < losses.length; i += 1) {
+    const loss = losses[i]!;
+    if (Number.isNaN(loss)) continue;
+    const before = weights[at + i]!;
+    awake += 1;
+    awakeBefore += before;
+    const after = before * Math.exp(-rate * Math.min(loss, LOSS_MAX));
+    weights[at + i] = after;
+    awakeAfter += after;
   }
-
-  function seat(from: number, share: number): void {
-    let others = 0;
-    for (let i = 0; i < from; i += 1) others += weights[i]!;
-    for (let i = 0; i < experts; i += 1) {
-      weights[i] = i < from ? (weights[i]! / others) * (1 - share) : share / (experts - from);
-    }
+  if (!(awakeAfter > 0)) return;
+  // Sleepers keep their weight, so those awake share among themselves what they had together.
+  const scale = ((1 - share) * awakeBefore) / awakeAfter;
+  const dealt = (share * awakeBefore) / awake;
+  for (let i = 0; i < losses.length; i += 1) {
+    const loss = losses[i]!;
+    if (!Number.isNaN(loss)) weights[at + i] = scale * weights[at + i]! + dealt;
   }
+}
 
-  return { combine, learn, seat, weight: (expert) => weights[expert]! };
+/** Gives those from `first` on `share` of all weight, evenly. */
+export function seat(
+  weights: Float64Array,
+  at: number,
+  { count, first, share }: { count: number; first: number; share: number },
+): void {
+  let others = 0;
+  for (let i = 0; i < first; i += 1) others += weights[at + i]!;
+  for (let i = 0; i < count; i += 1) {
+    weights[at + i] = i < first ? (weights[at + i]! / others) * (1 - share) : share / (count - first);
+  }
 }

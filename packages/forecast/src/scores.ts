@@ -1,47 +1,56 @@
-/** How good the forecasts have been lately, over all horizons, beside what repeating the last value would have done. */
+/** How good the forecasts of a series have been lately, over all horizons, beside what repeating the last value would have done. */
 
-import type { Outcome } from "./horizon.ts";
+import type { State } from "./state.ts";
 
 /** Part of the past that each further outcome leaves: about the last 5,000 count. */
 const MEMORY = 0.9998;
-const LEVEL = 0.95;
+
+/** Fields of the part "scores". */
+const SCORED = 0;
+const WEIGHT = 1;
+const COVERED = 2;
+const PINBALL = 3;
+const PINBALL_LAST = 4;
+const ERROR = 5;
+const ERROR_LAST = 6;
 
 export type Scores = {
-  add(outcome: Outcome): void;
-  read(): { scored: number; pinball95: number; coverage95: number; maeVsLastValue: number };
+  readonly scored: number;
+  /** Pinball loss at the highest level <= 0.95, relative to repeating the last value with no margin; NaN until scored. */
+  readonly pinball95: number;
+  readonly coverage95: number;
+  /** Mean absolute error relative to that of the last value. */
+  readonly maeVsLastValue: number;
 };
 
 export function pinballLoss(truth: number, quantile: number, level: number): number {
   return truth >= quantile ? level * (truth - quantile) : (1 - level) * (quantile - truth);
 }
 
-export function createScores(levels: readonly number[]): Scores {
-  // The highest level <= 0.95, or the lowest there is.
-  const index = Math.max(
-    0,
-    levels.findLastIndex((level) => level <= LEVEL),
-  );
-  const level = levels[index]!;
-  const sums = { pinball: 0, pinballLast: 0, covered: 0, weight: 0, error: 0, errorLast: 0 };
-  let scored = 0;
+/** `quantile` is that of the scored level. */
+export function addOutcome(
+  { numbers, plan }: State,
+  series: number,
+  { truth, last, mean, quantile }: { truth: number; last: number; mean: number; quantile: number },
+): void {
+  const at = series * plan.numbers + plan.at.scores;
+  const level = plan.levels[plan.scoredLevel]!;
+  numbers[at + SCORED] = numbers[at + SCORED]! + 1;
+  numbers[at + WEIGHT] = MEMORY * numbers[at + WEIGHT]! + 1;
+  numbers[at + COVERED] = MEMORY * numbers[at + COVERED]! + (truth <= quantile ? 1 : 0);
+  numbers[at + PINBALL] = MEMORY * numbers[at + PINBALL]! + pinballLoss(truth, quantile, level);
+  numbers[at + PINBALL_LAST] = MEMORY * numbers[at + PINBALL_LAST]! + pinballLoss(truth, last, level);
+  numbers[at + ERROR] = MEMORY * numbers[at + ERROR]! + Math.abs(truth - mean);
+  numbers[at + ERROR_LAST] = MEMORY * numbers[at + ERROR_LAST]! + Math.abs(truth - last);
+}
 
+export function readScores({ numbers, plan }: State, series: number): Scores {
+  const at = series * plan.numbers + plan.at.scores;
   return {
-    add({ truth, last, mean, quantiles }) {
-      const quantile = quantiles[index]!;
-      scored += 1;
-      sums.weight = MEMORY * sums.weight + 1;
-      sums.covered = MEMORY * sums.covered + (truth <= quantile ? 1 : 0);
-      sums.pinball = MEMORY * sums.pinball + pinballLoss(truth, quantile, level);
-      sums.pinballLast = MEMORY * sums.pinballLast + pinballLoss(truth, last, level);
-      sums.error = MEMORY * sums.error + Math.abs(truth - mean);
-      sums.errorLast = MEMORY * sums.errorLast + Math.abs(truth - last);
-    },
-    read: () => ({
-      scored,
-      pinball95: ratio(sums.pinball, sums.pinballLast),
-      coverage95: ratio(sums.covered, sums.weight),
-      maeVsLastValue: ratio(sums.error, sums.errorLast),
-    }),
+    scored: numbers[at + SCORED]!,
+    pinball95: ratio(numbers[at + PINBALL]!, numbers[at + PINBALL_LAST]!),
+    coverage95: ratio(numbers[at + COVERED]!, numbers[at + WEIGHT]!),
+    maeVsLastValue: ratio(numbers[at + ERROR]!, numbers[at + ERROR_LAST]!),
   };
 }
 

@@ -3,7 +3,9 @@
  * come a little early or late, so beside the mean it gives an envelope: the highest and lowest of the neighbouring phases.
  */
 
-import type { History } from "./history.ts";
+import { historyAt, historyLength } from "./history.ts";
+import { OFFSET_COUNT, PERIOD_MAX_STEPS } from "./plan.ts";
+import type { State } from "./state.ts";
 
 /** Weight of the newest cycle once there are several; before that all cycles count the same. */
 const CYCLE_WEIGHT_MIN = 0.25;
@@ -17,103 +19,168 @@ const YOUNG_CYCLES = 3;
 /** A reach beyond this part of the period would be all envelope and no profile. */
 const REACH_PERIOD_PART = 1 / 8;
 /** Where the profile is flat, so many neighbours to either side are averaged with each phase to take out noise. */
-const SMOOTH_STEPS = 2;
+export const SMOOTH_STEPS = 2;
+/** The same, as a part of a long period. */
+const SMOOTH_PERIOD_PART = 1 / 96;
 /** The profile is steep where its neighbours differ by this many times the noise. */
 const STEEP_NOISES = 3;
-/** How fast the level of the whole profile follows the series: hardly, and within a few steps. */
-const OFFSET_ALPHAS = [0.01, 0.15] as const;
+/** How fast the level of the whole profile follows the series: hardly, within a few steps, nearly at once. */
+export const OFFSET_ALPHAS = [0.01, 0.15, 0.5] as const;
 
-export const SEASON_EXPERTS = OFFSET_ALPHAS.length;
+/** Fields of the part "season". */
+const PERIOD = 0;
+const STEPS = 1;
+const AGE = 2;
+const DROPPED = 3;
+export const OFFSETS = 4;
 
-/** What the profile says about one phase. */
-export type Phase = {
-  readonly middle: number;
-  /** The envelope; equal to the middle where the profile is flat. */
-  readonly low: number;
-  readonly high: number;
-  /** The highest of a wider neighbourhood: coming early or late moves a value along the profile, not beyond this. */
-  readonly peak: number;
-  readonly steep: boolean;
-};
+function fields(state: State, series: number): number {
+  return series * state.plan.numbers + state.plan.at.season;
+}
 
-export type Season = {
-  readonly period: number;
-  observe(value: number): void;
-  /** A sample was missed: time passes, nothing is learnt. */
-  skip(): void;
-  /** The phase `ahead` steps after the newest sample; `noise` is the usual change from step to step. */
-  phase(ahead: number, noise: number): Phase;
-  /** Writes SEASON_EXPERTS forecasts around the middle of a phase. */
-  forecast(middle: number, into: Float64Array, offset: number): void;
-};
+/** 0 when there is no season. */
+export function seasonPeriod(state: State, series: number): number {
+  return state.numbers[fields(state, series) + PERIOD]!;
+}
 
-/** Learns from all of `history` first. */
-export function createSeason(period: number, history: History): Season {
-  const profile = new Float32Array(period).fill(Number.NaN);
-  const offsets = new Float64Array(SEASON_EXPERTS);
-  let steps = 0;
+/** Steps since a season was found; not since its period was corrected. */
+export function seasonAge(state: State, series: number): number {
+  return state.numbers[fields(state, series) + AGE]!;
+}
 
-  function observe(value: number): void {
-    const phase = steps % period;
-    const known = profile[phase]!;
-    if (Number.isNaN(known)) {
-      profile[phase] = value;
-    } else {
-      for (let i = 0; i < SEASON_EXPERTS; i += 1) {
-        offsets[i] = offsets[i]! + OFFSET_ALPHAS[i]! * (value - known - offsets[i]!);
-      }
-      const cycle = Math.floor(steps / period);
-      profile[phase] = known + Math.max(1 / (cycle + 1), CYCLE_WEIGHT_MIN) * (value - known);
+/** Seasons that were believed and had to be dropped: two bursts always have a period, three seldom by chance. */
+export function seasonsDropped(state: State, series: number): number {
+  return state.numbers[fields(state, series) + DROPPED]!;
+}
+
+export function dropSeason(state: State, series: number): void {
+  const at = fields(state, series);
+  state.numbers[at + PERIOD] = 0;
+  state.numbers[at + DROPPED] = state.numbers[at + DROPPED]! + 1;
+}
+
+/** Learns the profile from all of the history; a season that was there keeps its age. */
+export function adoptSeason(state: State, series: number, period: number): void {
+  const at = fields(state, series);
+  if (state.numbers[at + PERIOD] === 0) state.numbers[at + AGE] = 0;
+  state.numbers[at + PERIOD] = period;
+  state.numbers[at + STEPS] = 0;
+  state.numbers.fill(0, at + OFFSETS, at + OFFSETS + OFFSET_COUNT);
+  const profile = series * PERIOD_MAX_STEPS;
+  state.profiles.fill(Number.NaN, profile, profile + period);
+  for (let ago = historyLength(state, series) - 1; ago >= 0; ago -= 1) {
+    observeSeason(state, series, historyAt(state, series, ago));
+  }
+}
+
+export function observeSeason(state: State, series: number, value: number): void {
+  const { numbers, profiles } = state;
+  const at = fields(state, series);
+  const period = numbers[at + PERIOD]!;
+  if (period === 0) return;
+  const steps = numbers[at + STEPS]!;
+  const phase = series * PERIOD_MAX_STEPS + (steps % period);
+  const known = profiles[phase]!;
+  if (Number.isNaN(known)) {
+    profiles[phase] = value;
+  } else {
+    for (let i = 0; i < OFFSET_COUNT; i += 1) {
+      const offset = numbers[at + OFFSETS + i]!;
+      numbers[at + OFFSETS + i] = offset + OFFSET_ALPHAS[i]! * (value - known - offset);
     }
-    steps += 1;
+    const cycle = Math.floor(steps / period);
+    profiles[phase] = known + Math.max(1 / (cycle + 1), CYCLE_WEIGHT_MIN) * (value - known);
   }
+  passSeason(state, series);
+}
 
-  const at = (ahead: number) => profile[(((steps - 1 + ahead) % period) + period) % period]!;
+/** A step has passed. */
+export function passSeason(state: State, series: number): void {
+  const at = fields(state, series);
+  if (state.numbers[at + PERIOD] === 0) return;
+  state.numbers[at + STEPS] = state.numbers[at + STEPS]! + 1;
+  state.numbers[at + AGE] = state.numbers[at + AGE]! + 1;
+}
 
-  function reach(): number {
-    const wanted = steps < YOUNG_CYCLES * period ? REACH_STEPS_YOUNG : REACH_STEPS;
-    return Math.min(wanted, Math.floor(period * REACH_PERIOD_PART));
+/**
+ * What the profile says about one phase: the middle, the envelope, whether it is steep there, and the highest of a wider
+ * neighbourhood: coming early or late moves a value along the profile, not beyond this.
+ */
+export type Phase = { middle: number; low: number; high: number; peak: number; steep: boolean };
+
+/** Writes the phase `ahead` steps after the newest sample to `into`; `noise` is the usual change from step to step. */
+export function readPhase(
+  state: State,
+  series: number,
+  { ahead, noise, into }: { ahead: number; noise: number; into: Phase },
+): void {
+  const at = fields(state, series);
+  const period = state.numbers[at + PERIOD]!;
+  const phase = phaseAt(state, series, ahead);
+  const span = reach(state.numbers[at + STEPS]!, period);
+  readExtremes(state, series, { phase, span: span + 1, into });
+  into.steep = isSteep(into.high - into.low, noise);
+  if (into.steep) {
+    into.peak = into.high;
+    readExtremes(state, series, { phase, span, into });
+    into.middle = state.profiles[series * PERIOD_MAX_STEPS + phase]!;
+    return;
   }
+  const wide = Math.max(Math.min(SMOOTH_STEPS, span + 1), Math.floor(period * SMOOTH_PERIOD_PART));
+  into.middle = average(state, series, { phase, span: wide });
+  into.low = into.middle;
+  into.high = into.middle;
+  into.peak = into.middle;
+}
 
-  function phase(ahead: number, noise: number): Phase {
-    const span = reach();
-    const wide = extremes(ahead, span + 1);
-    if (isSteep(wide.high - wide.low, noise)) {
-      return { middle: at(ahead), ...extremes(ahead, span), peak: wide.high, steep: true };
-    }
-    const middle = average(ahead, Math.min(SMOOTH_STEPS, span + 1));
-    return { middle, low: middle, high: middle, peak: middle, steep: false };
+/** The raw profile `ahead` steps after the newest sample, 0 without a season. */
+export function profileAt(state: State, series: number, ahead: number): number {
+  if (seasonPeriod(state, series) === 0) return 0;
+  const value = state.profiles[series * PERIOD_MAX_STEPS + phaseAt(state, series, ahead)]!;
+  return Number.isNaN(value) ? 0 : value;
+}
+
+function phaseAt(state: State, series: number, ahead: number): number {
+  const at = fields(state, series);
+  const period = state.numbers[at + PERIOD]!;
+  return (((state.numbers[at + STEPS]! - 1 + ahead) % period) + period) % period;
+}
+
+function reach(steps: number, period: number): number {
+  const wanted = steps < YOUNG_CYCLES * period ? REACH_STEPS_YOUNG : REACH_STEPS;
+  return Math.min(wanted, Math.floor(period * REACH_PERIOD_PART));
+}
+
+function readExtremes(
+  { profiles, numbers, plan }: State,
+  series: number,
+  { phase, span, into }: { phase: number; span: number; into: Phase },
+): void {
+  const period = numbers[series * plan.numbers + plan.at.season + PERIOD]!;
+  const base = series * PERIOD_MAX_STEPS;
+  into.low = profiles[base + phase]!;
+  into.high = into.low;
+  for (let near = phase - span; near <= phase + span; near += 1) {
+    const value = profiles[base + wrap(near, period)]!;
+    if (value < into.low) into.low = value;
+    if (value > into.high) into.high = value;
   }
+}
 
-  function extremes(ahead: number, span: number): { low: number; high: number } {
-    let low = at(ahead);
-    let high = low;
-    for (let near = ahead - span; near <= ahead + span; near += 1) {
-      low = Math.min(low, at(near));
-      high = Math.max(high, at(near));
-    }
-    return { low, high };
-  }
+function average(
+  { profiles, numbers, plan }: State,
+  series: number,
+  { phase, span }: { phase: number; span: number },
+): number {
+  const period = numbers[series * plan.numbers + plan.at.season + PERIOD]!;
+  const base = series * PERIOD_MAX_STEPS;
+  let sum = 0;
+  for (let near = phase - span; near <= phase + span; near += 1) sum += profiles[base + wrap(near, period)]!;
+  return sum / (2 * span + 1);
+}
 
-  function average(ahead: number, span: number): number {
-    let sum = 0;
-    for (let near = ahead - span; near <= ahead + span; near += 1) sum += at(near);
-    return sum / (2 * span + 1);
-  }
-
-  for (let ago = history.length() - 1; ago >= 0; ago -= 1) observe(history.at(ago));
-
-  return {
-    period,
-    observe,
-    skip: () => {
-      steps += 1;
-    },
-    phase,
-    forecast(middle, into, offset) {
-      for (let i = 0; i < SEASON_EXPERTS; i += 1) into[offset + i] = middle + offsets[i]!;
-    },
-  };
+function wrap(phase: number, period: number): number {
+  return phase < 0 ? phase + period : phase >= period ? phase - period : phase;
 }
 
 /** Whether a part of a profile with this range is steep, for an error that is `noise` elsewhere. */

@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { seededRandom } from "@understudy/testkit/random";
+import fc from "fast-check";
+import { addScore, resetHistogram, scoreAt } from "./histogram.ts";
+import { BINS } from "./plan.ts";
+
+function histogramOf(scores: Iterable<number>) {
+  const bins = new Float32Array(BINS);
+  const weights = Float64Array.of(1, resetHistogram(bins, 0));
+  for (const score of scores) addScore(bins, 0, score, weights, 0);
+  return (level: number) => scoreAt(bins, 0, level, weights[1]!);
+}
+
+test("quantiles rise with the level and stay finite, whatever the scores", () => {
+  fc.assert(
+    fc.property(fc.array(fc.double({ noNaN: true }), { maxLength: 80 }), (scores) => {
+      const quantile = histogramOf(scores);
+      const levels = [0.01, 0.1, 0.5, 0.9, 0.95, 0.99].map(quantile);
+      assert.ok(levels.every(Number.isFinite));
+      assert.deepEqual(
+        levels,
+        levels.toSorted((a, b) => a - b),
+      );
+    }),
+  );
+});
+
+test("of normal scores the quantiles are those of the normal distribution", () => {
+  const random = seededRandom(1);
+  const quantile = histogramOf(Array.from({ length: 3000 }, () => random.normal()));
+  for (const [level, z] of [
+    [0.5, 0],
+    [0.9, 1.282],
+    [0.95, 1.645],
+    [0.99, 2.326],
+  ] as const) {
+    assert.ok(Math.abs(quantile(level) - z) < 0.25, `${level}: ${quantile(level)}`);
+  }
+});
+
+test("a score that is mostly exactly 0 has the quantile 0, to the digit", () => {
+  const quantile = histogramOf(Array.from({ length: 1000 }, (_, index) => (index % 10 === 0 ? 3 : 0)));
+  assert.equal(quantile(0.5), 0);
+  assert.equal(quantile(0.8), 0);
+  assert.ok(quantile(0.95) > 2);
+});
+
+test("forgets: after some hundred scores of another size the quantile is theirs", () => {
+  const random = seededRandom(2);
+  const quantile = histogramOf(
+    Array.from({ length: 20_000 }, (_, index) => random.normal() * (index < 18_000 ? 1 : 4)),
+  );
+  assert.ok(quantile(0.95) > 5, `${quantile(0.95)}`);
+});

@@ -1,0 +1,80 @@
+/**
+ * A distribution of scores in bins of growing width, with forgetting: the memory of the conformal quantiles. Bins are even
+ * in asinh(2 z), so that they are narrow around 0 and reach 22 units; the middle bin stands for exactly 0, so that a
+ * series that repeats itself is forecast to the digit.
+ */
+
+import { BINS } from "./plan.ts";
+
+const CENTER = BINS / 2;
+const BINS_PER_UNIT = 6;
+const FORGETTING = 1 / 500;
+/** Weights grow instead of being decayed; when they are large, all are scaled back. */
+const WEIGHT_MAX = 1e6;
+/** What is known before the first score: this many scores of a normal distribution with mean absolute value 1. */
+const PRIOR_SCORES = 10;
+const PRIOR_DEVIATION = 1.2533;
+
+/** EDGES[i] is where bin i begins. */
+const EDGES = Float64Array.from(
+  { length: BINS + 1 },
+  (_, bin) => Math.sinh((bin - CENTER - 0.5) / BINS_PER_UNIT) / 2,
+);
+
+const PRIOR = Float64Array.from({ length: BINS }, (_, bin) => {
+  const middle = (EDGES[bin]! + EDGES[bin + 1]!) / 2 / PRIOR_DEVIATION;
+  return Math.exp((-middle * middle) / 2) * (EDGES[bin + 1]! - EDGES[bin]!);
+});
+const PRIOR_TOTAL = PRIOR.reduce((sum, mass) => sum + mass, 0);
+
+/** The weight of the next score and the total stand in `weights` from `weightAt` on. */
+export type Histogram = {
+  readonly bins: Float32Array;
+  readonly at: number;
+  readonly weights: Float64Array;
+  readonly weightAt: number;
+};
+
+export function resetHistogram(bins: Float32Array, at: number, prior = PRIOR_SCORES): number {
+  for (let bin = 0; bin < BINS; bin += 1) bins[at + bin] = (prior * PRIOR[bin]!) / PRIOR_TOTAL;
+  return prior;
+}
+
+export function binOf(z: number): number {
+  const bin = CENTER + Math.round(BINS_PER_UNIT * Math.asinh(2 * z));
+  return bin < 0 ? 0 : bin >= BINS ? BINS - 1 : bin;
+}
+
+/** Adds a score; `weights[weightAt]` is the weight of a score now, the next is the total. */
+export function addScore(
+  bins: Float32Array,
+  at: number,
+  z: number,
+  weights: Float64Array,
+  weightAt: number,
+): void {
+  const weight = weights[weightAt]!;
+  const bin = at + binOf(z);
+  bins[bin] = bins[bin]! + weight;
+  weights[weightAt + 1] = weights[weightAt + 1]! + weight;
+  weights[weightAt] = weight / (1 - FORGETTING);
+  if (weight < WEIGHT_MAX) return;
+  for (let i = 0; i < BINS; i += 1) bins[at + i] = bins[at + i]! / weight;
+  weights[weightAt] = 1;
+  weights[weightAt + 1] = weights[weightAt + 1]! / weight;
+}
+
+/** The score at `level`: within a bin by interpolation, exactly 0 in the middle one. */
+export function scoreAt(bins: Float32Array, at: number, level: number, total: number): number {
+  let left = level * total;
+  for (let bin = 0; bin < BINS; bin += 1) {
+    const mass = bins[at + bin]!;
+    if (left <= mass) {
+      if (bin === CENTER) return 0;
+      const part = mass > 0 ? left / mass : 0.5;
+      return EDGES[bin]! + part * (EDGES[bin + 1]! - EDGES[bin]!);
+    }
+    left -= mass;
+  }
+  return EDGES[BINS]!;
+}

@@ -18,6 +18,7 @@ import type { Link, Transport, TransportListener } from "./transport.ts";
 
 /** Every certificate of our authority carries this DNS name, whatever address its holder has. */
 const SERVER_NAME = "understudy";
+const MIN_VERSION = "TLSv1.3";
 const HANDSHAKE_MS_MAX = 5_000;
 const LINKS_MAX = 256;
 const SEND_BYTES_MAX = 4 * 1024 * 1024;
@@ -35,14 +36,13 @@ export function isReplicator(name: string): boolean {
 
 export function tlsTransport({ tls, allows = isReplicator }: TlsOptions): Transport {
   // Once: reading keys and certificates costs more than a handshake with them.
-  const secureContext = createSecureContext(tls);
+  const secureContext = createSecureContext({ ...tls, minVersion: MIN_VERSION });
   return {
     async connect(address, signal) {
       const socket = connect({
         ...hostAndPort(address),
         secureContext,
         servername: SERVER_NAME,
-        minVersion: "TLSv1.3",
       });
       try {
         await once(socket, "secureConnect", {
@@ -68,7 +68,7 @@ async function listen({
 }: Parameters<Transport["listen"]>[0] & Required<TlsOptions>): Promise<TransportListener> {
   const server = createServer({
     ...tls,
-    minVersion: "TLSv1.3",
+    minVersion: MIN_VERSION,
     requestCert: true,
     rejectUnauthorized: true,
     handshakeTimeout: HANDSHAKE_MS_MAX,

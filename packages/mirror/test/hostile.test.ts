@@ -2,10 +2,12 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type ConnectionOptions, connect } from "node:tls";
+import { type ConnectionOptions, connect, createServer } from "node:tls";
 import { POSITION_ZERO } from "@understudy/model/position";
 import { createAuthority, issueCertificate, readTls } from "@understudy/service/tls";
 import { BLOCK_BYTES, blockHash } from "../src/blocks.ts";
@@ -54,6 +56,19 @@ async function openShadow(t: TestContext) {
   const listener = await world.listen();
   return { world, listener, shadow: await world.shadow(listener, { name: "two" }) };
 }
+
+test("whoever knows no more than TLS 1.2 is sent nothing", async (t) => {
+  const world = await openWorld(t);
+  const server = createServer({ ...world.tls, maxVersion: "TLSv1.2" }).listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const connecting = tlsTransport({ tls: world.tls }).connect(
+    `127.0.0.1:${port}`,
+    AbortSignal.timeout(20_000),
+  );
+  await assert.rejects(connecting, { code: "unauthorized" });
+});
 
 test("what leads out of the state is refused and reported", async (t) => {
   const { world, listener, shadow } = await openShadow(t);

@@ -18,7 +18,11 @@ function readBootMs(): number {
 
 let thisTurnMs: number | undefined;
 
-/** Read once a turn of the event loop: a replicator asks thousands of times a second, and within a turn it is one moment. */
+/**
+ * Read once a turn of the event loop: a replicator asks thousands of times a second. Late in a long turn it is early by the turn's
+ * length so far, also when it was frozen midway. A request then counts as sent too early, which is safe. A lease looks good for that
+ * much longer: the half of it that its holder does not use covers that, and programs hold their role order against a clock of their own.
+ */
 function bootMs(): number {
   if (thisTurnMs === undefined) {
     thisTurnMs = readBootMs();

@@ -34,5 +34,7 @@ test("so many Barriers may wait at once, one more is sent away, and one that lea
   assert.deepEqual(outcomes.splice(0), ["unavailable"], "its place was taken, and no other was free");
   staying.abort();
   await Promise.all([...others, last]);
-  assert.equal(outcomes.length, BARRIERS_MAX);
+  assert.equal(outcomes.splice(0).length, BARRIERS_MAX);
+  await ask(leaving);
+  assert.deepEqual(outcomes, ["cancelled"], "who has gone already is not waited for");
 });

@@ -128,6 +128,9 @@ function until<T>(parts: BarrierParts, request: BarrierRequest, look: () => T | 
     };
     request.signal.addEventListener("abort", gone, { once: true });
     parts.over.addEventListener("abort", ended, { once: true });
+    // While the primary sealed, nobody listened: a signal says it only once.
+    if (request.signal.aborted) return gone();
+    if (parts.over.aborted) return ended();
     stop = parts.onChange(check);
     check();
   });

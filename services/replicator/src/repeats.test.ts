@@ -29,6 +29,13 @@ test("a change is said at once, the same again only four times within the stalen
   assert.deepEqual(said(7, 900), ["app-2"]);
 });
 
+test("a look that comes a little early counts, or the next word would come a whole look too late", () => {
+  const repeats = createRepeats();
+  const due = (nowMs: number) =>
+    repeats.due("app", { states: [state("app-1", 0)], maxStalenessMs: 400, nowMs }).length;
+  assert.deepEqual([0, 190, 390, 500].map(due), [1, 1, 1, 0]);
+});
+
 test("resources are apart, and an instance that comes back is new", () => {
   const repeats = createRepeats();
   const due = (resource: string, names: string[]) =>

@@ -8,8 +8,10 @@ import { type ReplicationState, ReplicationStateSchema } from "@understudy/wire/
 
 const REPEAT_MIN_MS = 200;
 const REPEAT_MAX_MS = 1_000;
-/** So many words fit into the time after which a reader stops trusting the last one: three may be lost. */
+/** So many words fit into the time after which a reader stops trusting the last one, so that some may be lost. */
 const REPEATS_PER_STALENESS = 4;
+/** What a timer and the clock's 10 ms may take off the time between two looks: it must not cost a whole look. */
+const JITTER_MS = 20;
 
 export type Repeats = {
   /** Those of `states`, of one resource, that are to be said now. */
@@ -33,7 +35,7 @@ export function createRepeats(): Repeats {
       const before = saidOf.get(resource);
       const isDue = (state: ReplicationState) => {
         const said = before?.get(state.instance);
-        return !said || nowMs - said.atMs >= everyMs || !isSame(said.state, state);
+        return !said || nowMs - said.atMs >= everyMs - JITTER_MS || !isSame(said.state, state);
       };
       const due = states.filter(isDue);
       const fresh = new Map(due.map((state): [string, Said] => [state.instance, { state, atMs: nowMs }]));

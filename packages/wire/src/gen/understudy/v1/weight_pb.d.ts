@@ -100,7 +100,8 @@ export declare type InstanceShare = Message<"understudy.v1.InstanceShare"> & {
   writes: boolean;
 
   /**
-   * Why it gets less than its capacity would give: "stale", "suspect", "slow start", "draining"; empty otherwise.
+   * Why it gets less than its capacity would give: "fenced", "not ready", "draining", "down", "stale", "suspect", "slow start";
+   * empty otherwise.
    *
    * @generated from field: string limited_by = 4;
    */
@@ -120,7 +121,8 @@ export declare const InstanceShareSchema: GenMessage<InstanceShare>;
  */
 export declare type DecisionReason = Message<"understudy.v1.DecisionReason"> & {
   /**
-   * The rule that bound: "predictive", "reactive", "hold", "failover", "maxShadowShare", "floor", "panic".
+   * The rule that bound: "predictive", "reactive", "hold", "failover", "maxShadowShare", "floor", "panic", "static", "none",
+   * "manual".
    *
    * @generated from field: string rule = 1;
    */

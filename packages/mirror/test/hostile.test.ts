@@ -61,6 +61,8 @@ test("whoever knows no more than TLS 1.2 is sent nothing", async (t) => {
   const world = await openWorld(t);
   const server = createServer({ ...world.tls, maxVersion: "TLSv1.2" }).listen(0, "127.0.0.1");
   t.after(() => server.close());
+  // A connection that should never have come about must not keep the failed test waiting.
+  server.on("secureConnection", (socket) => socket.destroy());
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const connecting = tlsTransport({ tls: world.tls }).connect(

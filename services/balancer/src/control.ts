@@ -2,7 +2,7 @@
 
 import { create } from "@bufbuild/protobuf";
 import { PPM } from "@understudy/model/share";
-import { type Call, GrpcError, type Implementation, implement } from "@understudy/service/grpc";
+import { GrpcError, type Implementation, implement } from "@understudy/service/grpc";
 import {
   ExplainResponseSchema,
   PauseResponseSchema,
@@ -11,6 +11,7 @@ import {
 } from "@understudy/wire/gen/control";
 import type { LbCommand } from "@understudy/wire/gen/lb";
 import type { Answers } from "./answers.ts";
+import { admit } from "./callers.ts";
 import type { State } from "./events.ts";
 import type { History } from "./history.ts";
 import type { Loop } from "./loop.ts";
@@ -26,7 +27,7 @@ export function trafficControl(parts: {
   const { loop, history, answerTo } = parts;
   return implement(TrafficControl, {
     async apply(command, call) {
-      refuseApplications(call);
+      admit("apply", { ...call, resource: "" });
       const resource = resourceOf(command, loop.state());
       const readPpm = checkShares(command, loop.state(), resource);
       loop.hear({ kind: "manual", resource, readPpm });
@@ -34,30 +35,24 @@ export function trafficControl(parts: {
       return answerTo({ resource, revision }, call.signal);
     },
     async pause({ resource }, call) {
-      refuseApplications(call);
+      admit("pause", { ...call, resource });
       known(resource, loop.state());
       loop.hear({ kind: "paused", resource });
       return create(PauseResponseSchema);
     },
     async resume({ resource }, call) {
-      refuseApplications(call);
+      admit("resume", { ...call, resource });
       known(resource, loop.state());
       loop.hear({ kind: "resumed", resource });
       return create(ResumeResponseSchema);
     },
     async explain({ resource, last }, call) {
-      refuseApplications(call);
+      admit("explain", { ...call, resource });
       known(resource, loop.state());
       const count = Math.min(Math.max(last, 1), EXPLAIN_MAX);
       return create(ExplainResponseSchema, { ...history.last(resource, count) });
     },
   });
-}
-
-/** Certificates of applications are for Barrier only. */
-function refuseApplications(call: Call): void {
-  if (call.peer.startsWith("app-"))
-    throw new GrpcError("permission-denied", `"${call.peer}" may not control traffic`);
 }
 
 function known(resource: string, state: State): void {

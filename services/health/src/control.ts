@@ -4,15 +4,13 @@ import { create } from "@bufbuild/protobuf";
 import type { Clock } from "@understudy/model/clock";
 import { HLC_ZERO, tickHlc } from "@understudy/model/hlc";
 import { isLabel } from "@understudy/model/names";
-import { type Call, GrpcError, type Implementation, implement } from "@understudy/service/grpc";
-import { isApplication } from "@understudy/service/tls";
+import { GrpcError, type Implementation, implement } from "@understudy/service/grpc";
 import { AnnounceResponseSchema, HealthControl } from "@understudy/wire/gen/control";
 import { verdictToWire } from "@understudy/wire/roles";
 import type { Board } from "./board.ts";
+import { admit } from "./callers.ts";
 import { type Event, SILENT_MAX_MS } from "./decide.ts";
 
-/** Who may ask health not to believe its eyes. */
-const ANNOUNCERS: ReadonlySet<string> = new Set(["replicator", "cli"]);
 const REASON_MAX = 200;
 
 export function healthControl({
@@ -28,7 +26,7 @@ export function healthControl({
 }): Implementation {
   return implement(HealthControl, {
     async *watch({ resource }, call) {
-      refuseApplications(call);
+      admit("watch", { ...call, resource });
       let time = HLC_ZERO;
       for await (const verdict of board.watch(resource, call.signal)) {
         time = tickHlc(time, clock.nowMs());
@@ -36,9 +34,7 @@ export function healthControl({
       }
     },
     async announce({ resource, instance, silentMs, reason }, call) {
-      if (!ANNOUNCERS.has(call.peer)) {
-        throw new GrpcError("permission-denied", `"${call.peer}" may not announce a silence`);
-      }
+      admit("announce", { ...call, resource });
       if (!isLabel(resource) || !isLabel(instance)) {
         throw new GrpcError("invalid-argument", "resource and instance must be DNS labels");
       }
@@ -49,11 +45,4 @@ export function healthControl({
       return create(AnnounceResponseSchema);
     },
   });
-}
-
-/** Certificates of applications are for Barrier only. */
-function refuseApplications(call: Call): void {
-  if (isApplication(call.peer)) {
-    throw new GrpcError("permission-denied", `"${call.peer}" may not watch verdicts`);
-  }
 }

@@ -4,9 +4,7 @@
  * it, and what the five services cost.
  */
 
-import { readFileSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
-import { stripTypeScriptTypes } from "node:module";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Bus } from "@understudy/bus/bus";
@@ -17,7 +15,6 @@ import { type Cluster, startCluster } from "@understudy/testkit/cluster";
 import { NOISE_SHARE_MAX, startNoise } from "@understudy/testkit/noise";
 import { freePort } from "@understudy/testkit/ports";
 import { openRun, type Run } from "@understudy/testkit/run";
-import { REPOSITORY } from "@understudy/testkit/run-folder";
 import { findRunProcesses } from "@understudy/testkit/run-processes";
 import { startHaproxy } from "@understudy/testkit/servers/haproxy";
 import { waitFor } from "@understudy/testkit/wait";
@@ -25,6 +22,7 @@ import { haproxyFiles, renderHaproxyConfig } from "@understudy/traffic/haproxy/c
 import { InstancePhase, type RoleChanged } from "@understudy/wire/gen/role";
 import { stringify } from "yaml";
 import type { BenchOptions, BenchResult } from "./main.ts";
+import { instanceRun } from "./pipeline-instance.ts";
 import { cpuSecondsOf, residentBytesOf } from "./processes.ts";
 
 const LOOPBACK = "127.0.0.1";
@@ -52,7 +50,8 @@ export async function run(options: BenchOptions): Promise<BenchResult> {
     cluster = await startCluster({ run: owner, logLevel: "warn" });
     bus = await connectJetStream({ ...cluster.access("cli"), name: "bench" });
     const serving = watchServing(bus, stop.signal);
-    await cluster.apply(configurationOf(cluster, { pools, instances, program: stripInstance(owner) }));
+    const run = await instanceRun(owner);
+    await cluster.apply(configurationOf(cluster, { pools, instances, run }));
     await waitFor(() => serving() >= resources * instances, {
       withinMs: STARTED_WITHIN_MS,
       what: `${resources * instances} serving instances`,
@@ -96,25 +95,18 @@ async function startPool(owner: Run, name: string, instances: number): Promise<P
 
 const BACKENDS = { reads: "reads", writes: "writes" };
 
-/** Once instead of a hundred times: stripping types is most of what such a small program costs to start. */
-function stripInstance(owner: Run): string {
-  const source = readFileSync(join(REPOSITORY, "bench/src/pipeline-instance.ts"), "utf8");
-  const program = join(owner.folder, "pipeline-instance.mjs");
-  writeFileSync(program, stripTypeScriptTypes(source));
-  return program;
-}
-
 function configurationOf(
   cluster: Cluster,
-  { pools, instances, program }: { pools: readonly Pool[]; instances: number; program: string },
+  {
+    pools,
+    instances,
+    run,
+  }: { pools: readonly Pool[]; instances: number; run: Awaited<ReturnType<typeof instanceRun>> },
 ): string {
   return stringify({
     resources: pools.map(({ name }) => ({
       name,
-      run: {
-        command: [process.execPath, "--max-semi-space-size=1", program],
-        readyWithinMs: 120_000,
-      },
+      run: { ...run, readyWithinMs: 120_000 },
       state: { paths: ["data"], consistency: "none" },
       // Low enough that the demand of this bench is above it: shares then follow every sample.
       capacity: { signals: ["cpuCores"], target: 0.9, initialRps: MEAN_RPS / 3 },

@@ -11,6 +11,8 @@ import type { Credentials } from "./servers/passwords.ts";
 
 const HOST = "127.0.0.1";
 const PROBE_TIMEOUT_MS = 1000;
+/** V8 and malloc would rather take memory than give it back: for 100 instances the five services held 1,120 MB without these. */
+const MEMORY = { NODE_OPTIONS: "--max-semi-space-size=4", MALLOC_ARENA_MAX: "2" };
 
 export type ServiceProcess = Child & {
   /** host:port of /livez, /readyz and /metrics. */
@@ -60,6 +62,7 @@ function environmentOf(
   return {
     // Compiled code is kept between starts: a third less time until a service answers.
     NODE_COMPILE_CACHE: join(OWN_FOLDER, "compile-cache"),
+    ...MEMORY,
     UNDERSTUDY_HOST: options.host,
     UNDERSTUDY_NATS_URL: options.nats.url,
     UNDERSTUDY_NATS_USER: options.nats.user,

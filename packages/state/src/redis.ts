@@ -101,10 +101,31 @@ export function openRedisStore(options: RedisOptions): Store {
   };
 }
 
+/** What stands in the options goes before what stands in the URL; the client would take an empty password from the URL first. */
+export function accessOf({ url, username, password }: RedisOptions): {
+  readonly address: string;
+  readonly username: string;
+  readonly password: string;
+} {
+  const address = new URL(url);
+  const inUrl = {
+    username: decodeURIComponent(address.username),
+    password: decodeURIComponent(address.password),
+  };
+  address.username = "";
+  address.password = "";
+  return {
+    address: address.href,
+    username: username ?? inUrl.username,
+    password: password ?? inUrl.password,
+  };
+}
+
 function connect(options: RedisOptions): Redis {
-  const redis = new Redis(options.url, {
-    ...(options.username === undefined ? {} : { username: options.username }),
-    ...(options.password === undefined ? {} : { password: options.password }),
+  const { address, username, password } = accessOf(options);
+  const redis = new Redis(address, {
+    ...(username === "" ? {} : { username }),
+    ...(password === "" ? {} : { password }),
     commandTimeout: options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS,
     connectTimeout: CONNECT_TIMEOUT_MS,
     enableOfflineQueue: false,

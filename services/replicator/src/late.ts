@@ -27,18 +27,23 @@ export function openLate(config: ReplicatorConfig): Late {
   const bus = Promise.withResolvers<Bus>();
   const telemetry = Promise.withResolvers<Telemetry>();
   const opened: { close(): Promise<void> }[] = [];
+  let closed = false;
+
+  /** What comes after the end is closed at once. */
+  async function own<T extends { close(): Promise<void> }>(late: T): Promise<T> {
+    if (closed) await late.close();
+    else opened.push(late);
+    return late;
+  }
 
   async function connect(): Promise<void> {
     const { connectJetStream } = await import("@understudy/bus/jetstream");
-    const connected = await connectJetStream({ ...config.nats, name: `replicator@${config.host}` });
-    opened.push(connected);
-    bus.resolve(connected);
+    const connecting = connectJetStream({ ...config.nats, name: `replicator@${config.host}` });
+    bus.resolve(await own(await connecting));
   }
 
   async function measure(signal: AbortSignal): Promise<void> {
-    const loaded = await loadTelemetry({ service: "replicator", ...config }, signal);
-    opened.push(loaded);
-    telemetry.resolve(loaded);
+    telemetry.resolve(await own(await loadTelemetry({ service: "replicator", ...config }, signal)));
   }
 
   return {
@@ -59,6 +64,7 @@ export function openLate(config: ReplicatorConfig): Late {
       },
     }),
     close: async () => {
+      closed = true;
       for (const each of opened.reverse()) await each.close();
     },
   };

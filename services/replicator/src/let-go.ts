@@ -24,9 +24,14 @@ export type LetGo = {
 
 /** Lets go of everything but `named`. What cannot be ended is said, and tried again with the next configuration or start. */
 export async function letGoOfOthers(parts: LetGo, named: ReadonlySet<string>): Promise<void> {
-  const known = [...parts.units.keys(), ...(await parts.driver.list()).map(({ resource }) => resource)];
-  const others = [...new Set(known)].filter((resource) => !named.has(resource));
-  await Promise.all(others.map((resource) => letGo(parts, resource)));
+  try {
+    const known = [...parts.units.keys(), ...(await parts.driver.list()).map(({ resource }) => resource)];
+    const others = [...new Set(known)].filter((resource) => !named.has(resource));
+    await Promise.all(others.map((resource) => letGo(parts, resource)));
+  } catch (error) {
+    // What is no longer configured must not take with it what is.
+    parts.log.error("what is no longer configured was not let go", { error });
+  }
 }
 
 async function letGo(parts: LetGo, resource: string): Promise<void> {

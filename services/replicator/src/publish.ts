@@ -62,7 +62,10 @@ export function createPublisher(parts: {
       });
       outbox.put(TOPICS.events, { names: [resource], message, trace: within }, { every: true });
     },
-    forget: board.forget,
+    forget: (resource) => {
+      board.forget(resource);
+      repeats.forget(resource);
+    },
     states: ({ name: resource, routing: { maxStalenessMs } }, make) => {
       const states = make(about());
       for (const message of repeats.due(resource, { states, maxStalenessMs, nowMs: clock.bootMs() })) {

@@ -1,7 +1,8 @@
 /**
  * The record of one resource on disk, replaced by rename. It is written at once and in one go: a promotion waits for it, and behind
- * the mirror's own work in the thread pool a millisecond would become many. What a store that forgot is noticed by is synced to
- * the disk: after a loss of power it must not be missing on both sides. The rest only has to outlive this process.
+ * the mirror's own work in the thread pool a millisecond would become many. Its bytes are on the disk before its name is: a loss of
+ * power must never leave an empty record. Where what a store that forgot is noticed by has risen, so is the name: it must not
+ * be missing on both sides.
  */
 
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -33,7 +34,7 @@ export function openRecordFile(path: string): RecordFile {
       const rose = synced === undefined || rises(synced, kept);
       const made = mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
       writeFileSync(`${path}.new`, JSON.stringify(kept), { mode: 0o600 });
-      if (rose) sync(`${path}.new`);
+      sync(`${path}.new`);
       renameSync(`${path}.new`, path);
       if (!rose) return;
       syncFolders(dirname(path), made);

@@ -54,7 +54,12 @@ test("an epoch is on the disk before anything is done under it, its name in the 
     file.keep(kept);
     assert.equal(calls(), `${written}, sync .`, "a new folder has to be found again as well");
     file.keep({ ...kept, made: 7 });
-    assert.equal(calls(), "rename deep/record.json", "what is no authority only has to outlive the process");
+    const named = "sync deep/record.json.new, rename deep/record.json";
+    assert.equal(
+      calls(),
+      named,
+      "its bytes are there before its name, or a loss of power could leave an empty one",
+    );
     file.keep({ ...kept, highestEpoch: kept.highestEpoch + 1 });
     assert.equal(calls(), written);
     const inSyncRevision = authority!.inSyncRevision + 1;

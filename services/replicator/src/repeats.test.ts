@@ -45,6 +45,8 @@ test("resources are apart, and an instance that comes back is new", () => {
   assert.equal(due("other", ["app-1"]), 1);
   assert.equal(due("app", ["app-1"]), 0);
   assert.equal(due("app", ["app-1", "app-2"]), 1);
+  repeats.forget("app");
+  assert.equal(due("app", ["app-1", "app-2"]), 2, "one that was let go is new when it is configured again");
 });
 
 test("the pause between repeats is bounded on both sides", () => {

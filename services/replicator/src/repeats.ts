@@ -23,6 +23,7 @@ export type Repeats = {
       readonly nowMs: number;
     },
   ): ReplicationState[];
+  forget(resource: string): void;
 };
 
 type Said = { readonly state: ReplicationState; readonly atMs: number };
@@ -47,6 +48,7 @@ export function createRepeats(): Repeats {
       saidOf.set(resource, new Map(kept));
       return due;
     },
+    forget: (resource) => void saidOf.delete(resource),
   };
 }
 

@@ -160,3 +160,17 @@ test("workers that no instance has are unknown, and so is demand that nobody mak
   assert.deepEqual(good!.busy, [{ instance: "c-1", busyWorkers: 3, workers: 8 }]);
   assert.deepEqual(good!.demand, { movableRps: 120, immovableRps: 1 });
 });
+
+test("a sample of a clock far ahead of ours is not believed, and does not make what follows look old", () => {
+  const demand = { movableRps: 300, immovableRps: 20 };
+  const load = (sampledAtMs: number): Event => ({
+    kind: "load",
+    load: { resource: RESOURCE, demand, busy: [], sampledAtMs },
+  });
+  const hear = (state: State, event: Event, nowMs: number) => decide(state, event, nowMs).next;
+  let state = hear(NO_STATE, { kind: "configured", configuration: configurationOf(SPEC) }, START_MS);
+  state = hear(state, load(START_MS + 3_600_000), START_MS);
+  assert.equal(state.get(RESOURCE)?.observed, undefined);
+  state = hear(state, load(START_MS), START_MS);
+  assert.equal(state.get(RESOURCE)?.observed?.sampledAtMs, START_MS);
+});

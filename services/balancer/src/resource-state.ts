@@ -1,5 +1,6 @@
 /** Everything the balancer knows about one resource. A value: each decision makes the next one. */
 
+import { HLC_DRIFT_MAX_MS } from "@understudy/model/hlc";
 import type { Roles, Verdict } from "@understudy/model/instance";
 import type { PoolSpec, ResourceSpec } from "@understudy/model/policy";
 import type { Plan } from "@understudy/traffic/driver";
@@ -88,12 +89,14 @@ export function newResource(spec: ResourceSpec, pool: PoolSpec): ResourceState {
 }
 
 export function hearPrediction(state: ResourceState, prediction: Prediction, nowMs: number): ResourceState {
+  if (isAhead(prediction.sampledAtMs, nowMs)) return state;
   const instanceRps = prediction.instanceRps > 0 ? prediction.instanceRps : state.instanceRps;
   const heard = { ...state, prediction: { ...prediction, seenAtMs: nowMs }, instanceRps };
   return observe(heard, prediction.current, { sampledAtMs: prediction.sampledAtMs, nowMs });
 }
 
 export function hearLoad(state: ResourceState, load: Load, nowMs: number): ResourceState {
+  if (isAhead(load.sampledAtMs, nowMs)) return state;
   // One that only starts would make the others look idle.
   const serving = load.busy.filter(({ instance }) =>
     state.roles?.instances.some(({ name, phase }) => name === instance && phase === "serving"),
@@ -123,6 +126,11 @@ function observe(
     sampledAtMs: Math.max(sampledAtMs, before?.sampledAtMs ?? 0),
   };
   return { ...state, observed };
+}
+
+/** By a clock that is so far ahead of ours it would look like the newest for all that time, and what follows like old. */
+export function isAhead(sampledAtMs: number, nowMs: number): boolean {
+  return sampledAtMs - nowMs > HLC_DRIFT_MAX_MS;
 }
 
 export function isFresh<T extends { readonly seenAtMs: number; readonly sampledAtMs: number }>(

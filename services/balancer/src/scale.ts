@@ -12,7 +12,7 @@ import { forecastPeak, type Prediction } from "./inputs.ts";
 const TOLERANCE = 0.03;
 /** A rise that lasts less than this is noise of the measurement. */
 const OBSERVED_FOR_MS = 300;
-/** Without a forecast nothing is let go for so long: a predictor that is started again knows the next rise, we do not. */
+/** Without a forecast one is kept so long after it was last needed: a predictor that is back knows the next rise, we do not. */
 const BLIND_HOLD_MS = 30_000;
 const CREATIONS_MAX = 16;
 /** 0.9 quantile of the standard normal distribution, and its standard deviation over its median absolute deviation. */

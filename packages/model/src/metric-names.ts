@@ -14,6 +14,10 @@ export const INSTANCE_COLUMNS = [
 /** Of an instance, from its own Prometheus endpoint. */
 export const APPLICATION_COLUMNS = ["busyWorkers", "workers", "queuedRequests", "servedPerSecond"] as const;
 
+/** Those of which it is known how far they can go, so that an instance's capacity can follow from them. */
+export const BINDING_SIGNALS = ["cpuCores", "busyWorkers"] as const;
+export type BindingSignal = (typeof BINDING_SIGNALS)[number];
+
 /** Of an instance or of the whole resource, from the load balancer's counters. */
 export const TRAFFIC_COLUMNS = [
   "readsPerSecond",

@@ -1,5 +1,7 @@
 /** What a user writes in understudy.yaml, after validation and with defaults filled in: the policies cores decide by. */
 
+import type { BindingSignal } from "./metric-names.ts";
+
 export type Mode = "observe" | "advise" | "act";
 
 /** How a consistent view of the state is captured; see docs/mirror.md. */
@@ -27,7 +29,7 @@ export type ResourceSpec = {
   };
   readonly capacity: {
     /** Signals to fit; the first one that reaches its target binds. */
-    readonly signals: readonly string[];
+    readonly signals: readonly BindingSignal[];
     /** Share of a signal's limit to aim at, 0..1. */
     readonly target: number;
     /** First guess for one instance until the curves are fitted, requests per second. */

@@ -3,7 +3,7 @@
  * editors and the table in docs/configuration.md come from here. What one field alone cannot tell is in configuration-checks.ts.
  */
 
-import { APPLICATION_COLUMNS, METRIC_NAMES, type MetricName } from "@understudy/model/metric-names";
+import { APPLICATION_COLUMNS, BINDING_SIGNALS } from "@understudy/model/metric-names";
 import { isLabel } from "@understudy/model/names";
 import { z } from "zod";
 
@@ -52,10 +52,12 @@ const state = z.strictObject({
 
 const capacity = z.strictObject({
   signals: z
-    .array(z.enum(METRIC_NAMES as [MetricName, ...MetricName[]]))
+    .array(z.enum(BINDING_SIGNALS))
     .min(1)
     .default(["cpuCores"])
-    .describe("Signals to fit; the first one that reaches its target binds."),
+    .describe(
+      "Signals to fit; the first one that reaches its target binds. cpuCores: of one core; busyWorkers: of the workers the instance reports.",
+    ),
   target: z.number().gt(0).max(1).default(0.7).describe("Share of a signal's limit to aim at."),
   initialRps: z
     .number()

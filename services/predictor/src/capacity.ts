@@ -11,7 +11,7 @@
  * promise a tenth more than an instance carries.
  */
 
-import { METRIC_NAMES, type MetricName } from "@understudy/model/metric-names";
+import type { BindingSignal } from "@understudy/model/metric-names";
 import type { ResourceSpec } from "@understudy/model/policy";
 import { TheilSenRegression } from "ml-regression";
 import type { Row } from "./batch.ts";
@@ -105,7 +105,7 @@ function newBlock(atMs: number): Block {
 function addToBlock(
   block: Block,
   row: Row,
-  { atMs, signals }: { atMs: number; signals: readonly string[] },
+  { atMs, signals }: { atMs: number; signals: readonly BindingSignal[] },
 ): { block: Block; sample?: LoadSample } {
   const sample = loadOf(row, signals);
   const isBroken = Number.isNaN(sample.rps) || atMs - block.sinceMs > 2 * BLOCK_MS || atMs < block.sinceMs;
@@ -115,23 +115,18 @@ function addToBlock(
   return { block: newBlock(atMs), sample: meanSample(rows, signals) };
 }
 
-function loadOf(row: Row, signals: readonly string[]): LoadSample {
+function loadOf(row: Row, signals: readonly BindingSignal[]): LoadSample {
   const served = row.value("servedPerSecond");
   const rps = Number.isNaN(served) ? row.value("readsPerSecond") + row.value("writesPerSecond") : served;
   const isQueueing = row.value("queuedRequests") > 0 && row.value("busyWorkers") >= row.value("workers");
-  const known = signals.filter(isMetricName);
   return {
     rps: isQueueing ? Number.NaN : rps,
-    signals: Object.fromEntries(known.map((name) => [name, row.value(name)])),
+    signals: Object.fromEntries(signals.map((name) => [name, row.value(name)])),
     workers: row.value("workers"),
   };
 }
 
-function isMetricName(name: string): name is MetricName {
-  return (METRIC_NAMES as readonly string[]).includes(name);
-}
-
-function meanSample(rows: readonly LoadSample[], signals: readonly string[]): LoadSample {
+function meanSample(rows: readonly LoadSample[], signals: readonly BindingSignal[]): LoadSample {
   const mean = (pick: (row: LoadSample) => number) =>
     rows.reduce((sum, row) => sum + pick(row), 0) / rows.length;
   return {
@@ -164,7 +159,11 @@ type Fitted = {
   readonly carriesRps: number;
 };
 
-function fitSignal(samples: readonly LoadSample[], signal: string, target: number): Fitted | undefined {
+function fitSignal(
+  samples: readonly LoadSample[],
+  signal: BindingSignal,
+  target: number,
+): Fitted | undefined {
   const limit = limitOf(samples, signal);
   const usable = samples.filter((sample) => isUsable(sample, signal, limit));
   const rates = usable.map(({ rps }) => rps);
@@ -189,7 +188,7 @@ function lineOfLittle(rates: readonly number[], busy: readonly number[]): Pick<C
   return { intercept: 0, slope: median(serviceTimes) };
 }
 
-function isUsable({ rps, signals }: LoadSample, signal: string, limit: number): boolean {
+function isUsable({ rps, signals }: LoadSample, signal: BindingSignal, limit: number): boolean {
   const value = signals[signal] ?? Number.NaN;
   return Number.isFinite(rps) && Number.isFinite(value) && !(value > SATURATED * limit);
 }
@@ -199,8 +198,11 @@ function median(values: readonly number[]): number {
 }
 
 /** NaN when nothing says how far a signal can go. */
-function limitOf(samples: readonly LoadSample[], signal: string): number {
-  if (signal === "cpuCores") return CPU_LIMIT_CORES;
-  if (signal !== "busyWorkers") return Number.NaN;
-  return samples.findLast(({ workers }) => workers > 0)?.workers ?? Number.NaN;
+function limitOf(samples: readonly LoadSample[], signal: BindingSignal): number {
+  switch (signal) {
+    case "cpuCores":
+      return CPU_LIMIT_CORES;
+    case "busyWorkers":
+      return samples.findLast(({ workers }) => workers > 0)?.workers ?? Number.NaN;
+  }
 }

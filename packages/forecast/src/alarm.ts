@@ -8,9 +8,9 @@
  * A tick can be judged only when its horizon has passed; until then it waits in a ring. Nothing looks ahead.
  */
 
-import { newestRow, newestSlot } from "./horizon.ts";
 import { ALARM_BINS, ALARM_DETECTORS, ROW, SCALES, SLOT } from "./plan.ts";
 import { profileAt, seasonPeriod } from "./season.ts";
+import { newestRow, newestSlot } from "./slots.ts";
 import { CLOCK, clock, type State } from "./state.ts";
 
 export const DETECTORS = ["value", "level", "trend", "season", "quantile"] as const;

@@ -6,16 +6,7 @@
 import { observeAlarm, startAlarm } from "./alarm.ts";
 import { observeCovariates, writeCovariates } from "./covariates.ts";
 import { change, historyAt, historyLength, pushHistory, spread } from "./history.ts";
-import {
-  learn,
-  newestRow,
-  newestSlot,
-  predict,
-  seatSeason,
-  seedSeasonScores,
-  skipHorizon,
-  startHorizons,
-} from "./horizon.ts";
+import { learn, predict, seatSeason, skipHorizon, startHorizons } from "./horizon.ts";
 import { believableBelow, findPeriods, periodWindow } from "./period.ts";
 import { HISTORY_STEPS, MEDIAN_WINDOWS, OFFSET_COUNT, PERIOD_MAX_STEPS, ROW, SLOT } from "./plan.ts";
 import { observeRls, resetRls } from "./rls.ts";
@@ -29,6 +20,8 @@ import {
   seasonPeriod,
   seasonsDropped,
 } from "./season.ts";
+import { seedSeasonScores } from "./season-scores.ts";
+import { newestRow, newestSlot } from "./slots.ts";
 import { observeSmoothers, slideWindows, writeSmoothers } from "./smoothers.ts";
 import { windowQuantile } from "./sorted-window.ts";
 import { CLOCK, clock, type State, setClock } from "./state.ts";

@@ -1,0 +1,206 @@
+/**
+ * The quantiles of one horizon: several candidates for each level, mixed by their pinball loss, at a level that is adapted
+ * online so that the stated share of samples really falls below (Gibbs & Candes, "Adaptive conformal inference under
+ * distribution shift", 2021).
+ */
+
+import { isAtom } from "./atoms.ts";
+import { scoreAt } from "./histogram.ts";
+import { combine, learnWeights, seat } from "./mixture.ts";
+import { BINS, CANDIDATES, HIGH, LOW, ROW, SCALES, SLOT } from "./plan.ts";
+import { pinballLoss } from "./scores.ts";
+import { seasonPeriod } from "./season.ts";
+import { baseOf } from "./slots.ts";
+import { CLOCK, clock, type State } from "./state.ts";
+
+const FAST = 0;
+const SLOW = 1;
+const WINDOW = 2;
+const SEASON = 3;
+/** What they weigh at first: the raw window is seldom right where a series remembers its last value. */
+export const CANDIDATE_WEIGHTS = [0.45, 0.45, 0.02, 0.08] as const;
+/** Their race: how fast weights follow losses, and the part dealt out evenly; the rate falls with the root of the horizon. */
+const CANDIDATE_RATE = 0.15;
+const CANDIDATE_SHARE = 0.002;
+const CANDIDATE_EXPONENT = 0.5;
+/** The weight of a season's candidate when the season is found. */
+const CANDIDATE_SEAT = 0.995;
+/** How far one miss moves a level, in log odds, and the furthest it may go; in proportion to 1 / horizon. */
+const ADAPTATION = 0.002;
+const ADAPTATION_MAX = 3;
+/** How far one miss moves a quantile itself, in usual errors; in proportion to 1 / horizon. */
+const SHIFT = 0.02;
+
+const candidates = new Float64Array(CANDIDATES);
+const losses = new Float64Array(CANDIDATES);
+
+export function writeQuantiles(
+  state: State,
+  series: number,
+  { h, row, slot }: { h: number; row: number; slot: number },
+): void {
+  const { plan, numbers, singles } = state;
+  const wide = plan.levels.length;
+  let least = clock(state, series, CLOCK.negative) === 0 ? 0 : Number.NEGATIVE_INFINITY;
+  const whole = clock(state, series, CLOCK.fractional) === 0;
+  for (let q = 0; q < wide; q += 1) {
+    const place = h * wide + q;
+    const level = adaptedLevel(state, series, place, plan.levels[q]!);
+    cacheScores(state, series, { h, q, level });
+    readCandidates(state, series, { h, q, row, slot });
+    const mixed = combine(
+      numbers,
+      series * plan.numbers + plan.at.candidates + CANDIDATES * place,
+      candidates,
+    );
+    const value =
+      mixed + numbers[series * plan.numbers + plan.at.shifts + place]! * singles[slot + SLOT.scales + SLOW]!;
+    const whole1 = whole ? Math.round(value) : value;
+    least = Math.max(
+      least,
+      isAtom(state, series, { h, row, level: plan.levels[q]! }) ? singles[row + ROW.last]! : whole1,
+    );
+    singles[slot + SLOT.quantiles + q] = least;
+  }
+}
+
+/** The level to ask for so that the stated share is covered (Gibbs & Candes, 2021), moved in log odds so that it stays one. */
+function adaptedLevel({ numbers, plan }: State, series: number, place: number, level: number): number {
+  const moved = numbers[series * plan.numbers + plan.at.adaptation + place]!;
+  if (moved === 0) return level;
+  const odds = (level / (1 - level)) * Math.exp(moved);
+  return odds / (1 + odds);
+}
+
+/** Keeps the scores at the adapted levels: they are needed again when the forecast is judged. */
+function cacheScores(
+  state: State,
+  series: number,
+  { h, q, level }: { h: number; q: number; level: number },
+): void {
+  const { plan, numbers, singles } = state;
+  const base = series * plan.numbers;
+  const wide = plan.levels.length;
+  for (let k = 0; k < SCALES; k += 1) {
+    const histogram = SCALES * h + k;
+    numbers[base + plan.at.zs + histogram * wide + q] = scoreAt(
+      singles,
+      series * plan.singles + plan.in.histograms + histogram * BINS,
+      level,
+      numbers[base + plan.at.histogramWeights + 2 * histogram + 1]!,
+    );
+  }
+  if (h > 0 || seasonPeriod(state, series) === 0) return;
+  for (let group = 0; group < 2; group += 1) {
+    const histogram = 3 * group + baseOf(plan.levels[q]!);
+    numbers[base + plan.at.seasonZs + 2 * q + group] = scoreAt(
+      singles,
+      series * plan.singles + plan.in.seasonHistograms + histogram * BINS,
+      plan.levels[q]!,
+      numbers[base + plan.at.seasonZs + 2 * wide + 2 * histogram + 1]!,
+    );
+  }
+}
+
+/** What each candidate says for quantile `q`; NaN for one that has nothing to say. */
+function readCandidates(
+  state: State,
+  series: number,
+  { h, q, row, slot }: { h: number; q: number; row: number; slot: number },
+): void {
+  const { plan, numbers, singles } = state;
+  const base = series * plan.numbers;
+  const wide = plan.levels.length;
+  const center = singles[slot + SLOT.center]!;
+  const zs = base + plan.at.zs + SCALES * h * wide + q;
+  candidates[FAST] = center + singles[slot + SLOT.scales]! * numbers[zs]!;
+  candidates[SLOW] = center + singles[slot + SLOT.scales + 1]! * numbers[zs + wide]!;
+  candidates[WINDOW] = singles[row + ROW.windowQuantiles + q]!;
+  const seasonal = singles[slot + SLOT.seasonCenter]!;
+  if (Number.isNaN(seasonal)) {
+    candidates[SEASON] = Number.NaN;
+    return;
+  }
+  const unit = singles[slot + SLOT.unit]!;
+  const kind = baseOf(plan.levels[q]!);
+  const shift = kind === HIGH ? singles[slot + SLOT.up]! : kind === LOW ? -singles[slot + SLOT.down]! : 0;
+  const flat = numbers[base + plan.at.seasonZs + 2 * q]!;
+  const noise = clock(state, series, CLOCK.noise);
+  if (unit > 0) {
+    candidates[SEASON] = seasonal + shift + unit * flat;
+    return;
+  }
+  const steep = seasonal + shift - unit * numbers[base + plan.at.seasonZs + 2 * q + 1]!;
+  // Where the season is steep its errors are mostly of time, and those end at the peak: above it lies only what is also
+  // off where the season is flat. Without this a burst's plateau would get the margin of its edges on top.
+  const most = seasonal + Math.max(singles[slot + SLOT.peak]!, shift) + noise * flat;
+  candidates[SEASON] = kind === HIGH ? Math.min(steep, most) : steep;
+}
+
+export function learnQuantiles(
+  state: State,
+  series: number,
+  { h, row, slot, value }: { h: number; row: number; slot: number; value: number },
+): void {
+  const { plan, numbers, singles } = state;
+  const wide = plan.levels.length;
+  const single = Math.fround(value);
+  for (let q = 0; q < wide; q += 1) {
+    const level = plan.levels[q]!;
+    const quantile = singles[slot + SLOT.quantiles + q]!;
+    const place = h * wide + q;
+    if (single !== quantile) adapt(state, series, { h, place, level, covered: single < quantile });
+    readCandidates(state, series, { h, q, row, slot });
+    const unit = 1 / (lossUnit(level) * singles[slot + SLOT.scales + SLOW]!);
+    for (let k = 0; k < CANDIDATES; k += 1) losses[k] = unit * pinballLoss(single, candidates[k]!, level);
+    learnWeights(numbers, series * plan.numbers + plan.at.candidates + CANDIDATES * place, {
+      losses,
+      rate: CANDIDATE_RATE / plan.horizons[h]! ** CANDIDATE_EXPONENT,
+      share: CANDIDATE_SHARE,
+    });
+  }
+}
+
+function adapt(
+  { numbers, plan }: State,
+  series: number,
+  { h, place, level, covered }: { h: number; place: number; level: number; covered: boolean },
+): void {
+  const at = series * plan.numbers + plan.at.adaptation + place;
+  const shiftAt = series * plan.numbers + plan.at.shifts + place;
+  if (level !== 0.5)
+    numbers[shiftAt] = numbers[shiftAt]! + (SHIFT / plan.horizons[h]!) * (covered ? level - 1 : level);
+  const moved =
+    numbers[at]! + ((ADAPTATION / plan.horizons[h]!) * (covered ? level - 1 : level)) / (level * (1 - level));
+  numbers[at] = Math.min(ADAPTATION_MAX, Math.max(-ADAPTATION_MAX, moved));
+}
+
+/** A season was found: its quantiles lead at once. The median is not moved where its forecasts do not lead. */
+export function seatSeasonQuantiles(
+  { plan, numbers }: State,
+  series: number,
+  { h, leads }: { h: number; leads: boolean },
+): void {
+  for (let q = 0; q < plan.levels.length; q += 1) {
+    if (plan.levels[q] === 0.5 && !leads) continue;
+    const place = series * plan.numbers + plan.at.candidates + CANDIDATES * (h * plan.levels.length + q);
+    seat(numbers, place, { count: CANDIDATES, first: SEASON, share: CANDIDATE_SEAT });
+  }
+}
+
+/** Density of the standard normal at its own quantile: the usual pinball loss there, in deviations. */
+const usualLoss = new Map<number, number>();
+
+function lossUnit(level: number): number {
+  const known = usualLoss.get(level);
+  if (known !== undefined) return known;
+  const z = normalQuantile(level);
+  const unit = (1.2533 * Math.exp((-z * z) / 2)) / Math.sqrt(2 * Math.PI);
+  usualLoss.set(level, unit);
+  return unit;
+}
+
+/** Acklam's would be exact to nine digits; this (Tukey's lambda) to two, and enough for a unit. */
+function normalQuantile(level: number): number {
+  return 4.91 * (level ** 0.14 - (1 - level) ** 0.14);
+}

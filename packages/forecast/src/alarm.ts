@@ -26,17 +26,20 @@ export type Alarm = {
   readonly detector: Detector;
 };
 
-export const ALARM_TUNING = {
-  forgetting: 1 / 1500,
-  binsPerUnit: 6,
-  prior: 20,
-  gain: 0.05,
-  factorMax: 2,
-  rate: 0.02,
-  weight: 0.4,
-  bias: -5,
-  surpriseMax: 7,
-};
+/** Memory of what a score means, in quiet ticks, and what is assumed of it before: so many quiet ticks. */
+const FORGETTING = 1 / 1500;
+const PRIOR_TICKS = 20;
+/** Bins of a score, on the scale of asinh. */
+const BINS_PER_UNIT = 6;
+/** How far one false alarm moves the factor on the budget, in logarithm, and the furthest it may go. */
+const GAIN = 0.05;
+const FACTOR_MAX = 2;
+/** The joint regression: its step, and where it starts from. */
+const RATE = 0.02;
+const WEIGHT_FIRST = 0.4;
+const BIAS_FIRST = -5;
+/** No tick is more surprising than one in a thousand: so few quiet ticks are remembered. */
+const SURPRISE_MAX = 7;
 /** Joint log odds are kept in bins of this width, from here on. */
 const ODDS_BIN = 0.25;
 const ODDS_MIN = -8;
@@ -65,17 +68,16 @@ export function startAlarm(state: State, series: number): void {
   const at = series * plan.numbers + plan.at.alarm;
   numbers[at + LAST_ABOVE] = Number.NEGATIVE_INFINITY;
   numbers[at + FACTOR] = 0;
-  numbers[at + BIAS] = ALARM_TUNING.bias;
-  const { prior, weight } = ALARM_TUNING;
-  for (let d = 0; d < ALARM_DETECTORS; d += 1) numbers[at + WEIGHTS + d] = weight;
+  numbers[at + BIAS] = BIAS_FIRST;
+  for (let d = 0; d < ALARM_DETECTORS; d += 1) numbers[at + WEIGHTS + d] = WEIGHT_FIRST;
   for (let k = 0; k <= ALARM_DETECTORS; k += 1) {
     const bins = series * plan.singles + plan.in.alarmHistograms + k * ALARM_BINS;
     singles.fill(0, bins, bins + ALARM_BINS);
     numbers[at + TOTALS + 2 * k] = 1;
-    numbers[at + TOTALS + 2 * k + 1] = prior;
+    numbers[at + TOTALS + 2 * k + 1] = PRIOR_TICKS;
     // Before anything is known: a score above 0 is rare in quiet time, and so are odds above even.
     const end = k < ALARM_DETECTORS ? SCORE_CENTER : -ODDS_MIN / ODDS_BIN;
-    for (let bin = 0; bin < end; bin += 1) singles[bins + bin] = prior / end;
+    for (let bin = 0; bin < end; bin += 1) singles[bins + bin] = PRIOR_TICKS / end;
   }
   singles.fill(
     Number.NaN,
@@ -115,9 +117,8 @@ function judge(state: State, series: number, { at, steps }: { at: number; steps:
     count(state, series, { at, k: d, bin: scoreBin(singles[row + d]!) });
   count(state, series, { at, k: ALARM_DETECTORS, bin: oddsBin(singles[row + ROW_ODDS]!) });
   const budget = state.plan.falseAlarmBudget;
-  const { gain, factorMax } = ALARM_TUNING;
-  const moved = numbers[at + FACTOR]! + gain * (budget - (singles[row + ROW_RAISED] === 1 ? 1 : 0));
-  numbers[at + FACTOR] = Math.min(factorMax, Math.max(-factorMax, moved));
+  const moved = numbers[at + FACTOR]! + GAIN * (budget - (singles[row + ROW_RAISED] === 1 ? 1 : 0));
+  numbers[at + FACTOR] = Math.min(FACTOR_MAX, Math.max(-FACTOR_MAX, moved));
 }
 
 /** One step of logistic regression on the surprises of a tick whose outcome is known. */
@@ -129,7 +130,7 @@ function learnJoint(
   const { numbers, singles } = state;
   for (let d = 0; d < ALARM_DETECTORS; d += 1) scores[d] = singles[row + d]!;
   const odds = joinScores(state, series, at);
-  const step = ALARM_TUNING.rate * ((quiet ? 0 : 1) - 1 / (1 + Math.exp(-odds)));
+  const step = RATE * ((quiet ? 0 : 1) - 1 / (1 + Math.exp(-odds)));
   numbers[at + BIAS] = numbers[at + BIAS]! + step;
   for (let d = 0; d < ALARM_DETECTORS; d += 1) {
     numbers[at + WEIGHTS + d] = Math.max(0, numbers[at + WEIGHTS + d]! + step * surprises[d]!);
@@ -142,7 +143,7 @@ function joinScores(state: State, series: number, at: number): number {
   let odds = numbers[at + BIAS]!;
   for (let d = 0; d < ALARM_DETECTORS; d += 1) {
     const share = tail(state, series, { at, k: d, bin: scoreBin(scores[d]!) });
-    surprises[d] = Math.min(ALARM_TUNING.surpriseMax, -Math.log(Math.min(1, share)));
+    surprises[d] = Math.min(SURPRISE_MAX, -Math.log(Math.min(1, share)));
     odds += numbers[at + WEIGHTS + d]! * surprises[d]!;
   }
   return odds;
@@ -162,7 +163,7 @@ function count(
   const weight = numbers[at + TOTALS + 2 * k]!;
   singles[bins + place] = singles[bins + place]! + weight;
   numbers[at + TOTALS + 2 * k + 1] = numbers[at + TOTALS + 2 * k + 1]! + weight;
-  numbers[at + TOTALS + 2 * k] = weight / (1 - ALARM_TUNING.forgetting);
+  numbers[at + TOTALS + 2 * k] = weight / (1 - FORGETTING);
   if (weight < 1e6) return;
   for (let i = 0; i < ALARM_BINS; i += 1) singles[bins + i] = singles[bins + i]! / weight;
   numbers[at + TOTALS + 2 * k] = 1;
@@ -184,7 +185,7 @@ function tail(
 }
 
 function scoreBin(score: number): number {
-  return SCORE_CENTER + ALARM_TUNING.binsPerUnit * Math.asinh(score);
+  return SCORE_CENTER + BINS_PER_UNIT * Math.asinh(score);
 }
 
 /** Writes the scores of the newest tick, in usual errors above the threshold. */

@@ -32,6 +32,7 @@ export function openHaproxyDriver(pool: Pool): TrafficDriver {
   const cuts = new Set<NodeJS.Timeout>();
   let known: { state: PoolState; generation: number } | undefined;
   let turn: Promise<unknown> = Promise.resolve();
+  const findMapPath = rememberMapPath(session, pool.name);
 
   /** One call at a time: two changes that are worked out from the same state would undo each other. */
   function inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -51,7 +52,7 @@ export function openHaproxyDriver(pool: Pool): TrafficDriver {
 
   async function freshState(): Promise<PoolState> {
     known = undefined;
-    const state = await readState(session, pool);
+    const state = await readState(session, { ...pool, map: await findMapPath() });
     known = { state, generation: session.generation() };
     return state;
   }
@@ -94,7 +95,7 @@ export function openHaproxyDriver(pool: Pool): TrafficDriver {
       return inTurn(() => apply(plan, signal));
     },
     read: () => inTurn(async () => planOf(await freshState(), pool.name)),
-    counters: async () => readCounters(session, pool),
+    counters: async () => readCounters(session, { ...pool, map: await findMapPath() }),
     close: async () => {
       for (const timer of cuts) clearTimeout(timer);
       session.close();
@@ -102,10 +103,19 @@ export function openHaproxyDriver(pool: Pool): TrafficDriver {
   };
 }
 
-async function readState(session: Session, pool: Pool): Promise<PoolState> {
-  const { reads, writes } = pool.backends;
-  const [listing = ""] = await session.run(["show map"]);
-  const map = mapIn(listing, pool.name);
+/** The path by which HAProxy names the map of slots; asked for once per connection. */
+function rememberMapPath(session: Session, pool: string): () => Promise<string> {
+  let known: { path: string; generation: number } | undefined;
+  return async () => {
+    if (known?.generation === session.generation()) return known.path;
+    const [listing = ""] = await session.run(["show map"]);
+    known = { path: mapIn(listing, pool), generation: session.generation() };
+    return known.path;
+  };
+}
+
+async function readState(session: Session, { backends, map }: Pool & { map: string }): Promise<PoolState> {
+  const { reads, writes } = backends;
   const answers = await session.run([
     `show map ${map}`,
     `show servers state ${reads}`,
@@ -123,12 +133,14 @@ function mapIn(listing: string, pool: string): string {
   );
 }
 
-async function readCounters(session: Session, pool: Pool): Promise<PoolCounters> {
-  const { reads, writes } = pool.backends;
+async function readCounters(
+  session: Session,
+  { backends, map }: Pool & { map: string },
+): Promise<PoolCounters> {
   const stat = (backend: string) => `show stat ${backend} ${STAT_BACKEND_AND_SERVERS} -1`;
-  const [listing = "", ...tables] = await session.run(["show map", stat(reads), stat(writes)]);
-  const [slots = ""] = await session.run([`show map ${mapIn(listing, pool.name)}`]);
-  return countersOf(parseMap(slots), { reads: parseStat(tables[0]!), writes: parseStat(tables[1]!) });
+  const commands = [`show map ${map}`, stat(backends.reads), stat(backends.writes)];
+  const [slots, reads, writes] = await session.run(commands);
+  return countersOf(parseMap(slots!), { reads: parseStat(reads!), writes: parseStat(writes!) });
 }
 
 /** A slot counts on when another instance takes it: rates are differences, and a first sight is no difference. */

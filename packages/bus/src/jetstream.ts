@@ -72,6 +72,8 @@ async function open(access: NatsAccess & { readonly name: string }): Promise<Nat
       waitOnFirstConnect: true,
       pingInterval: HEARTBEAT_MS,
       maxPingOut: 2,
+      // A stack trace for each request, in case it fails, cost as much as the request itself.
+      noAsyncTraces: true,
     });
   } catch (error) {
     throw new BusError(

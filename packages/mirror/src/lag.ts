@@ -5,7 +5,7 @@ import type { Version } from "@understudy/model/position";
 /** Older ones are forgotten; a shadow that far behind is at least as late as the oldest kept. */
 const SEALS_MAX = 16_384;
 /** Acknowledgements answer heartbeats; when none came for this long, a shadow is as late as its silence is long. */
-export const SILENCE_MS = 600;
+export const SILENCE_MS = 1_000;
 
 type Seal = { readonly version: Version; readonly atMs: number; readonly bytesBefore: number };
 

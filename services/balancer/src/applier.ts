@@ -8,6 +8,8 @@ import { type Applied, DriverError, type Plan, type TrafficDriver } from "@under
 import type { Instruments } from "./telemetry.ts";
 
 const RECOVER_EVERY_MS = 200;
+/** A plan that is in force is asked about again only so often: each decision repeats it, and most change nothing. */
+const CONFIRM_EVERY_MS = 250;
 
 export type Order = {
   readonly resource: string;
@@ -50,6 +52,13 @@ export function openApplier(parts: {
   let closed = false;
   let timer: NodeJS.Timeout | undefined;
   let inForce: { plan: Plan; applied: Applied } | undefined;
+  let heardAtMs = Number.NEGATIVE_INFINITY;
+
+  /** A wish for a plan that the load balancer has just said is in force. */
+  function justConfirmed({ plan }: Order): boolean {
+    const same = inForce?.plan.epoch === plan.epoch && inForce.plan.revision === plan.revision;
+    return same && !busy && performance.now() - heardAtMs < CONFIRM_EVERY_MS;
+  }
 
   async function recover(): Promise<void> {
     try {
@@ -67,6 +76,7 @@ export function openApplier(parts: {
     try {
       const applied = await driver.apply(plan);
       inForce = { plan, applied };
+      heardAtMs = performance.now();
       const sampleToAppliedMs = sampledAtMs > 0 ? Math.max(0, nowMs() - sampledAtMs) : 0;
       const timing = {
         tookMs: performance.now() - startMs,
@@ -95,6 +105,7 @@ export function openApplier(parts: {
   void recover();
   return {
     submit(order) {
+      if (justConfirmed(order)) return;
       next = order;
       if (!busy) void work();
     },

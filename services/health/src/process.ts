@@ -1,12 +1,13 @@
 /**
  * Looks at the processes of the instances on this host every 20 ms: the fastest and surest evidence of death there is. One
- * timer and one short read for each process: at a hundred instances these are five thousand looks a second.
+ * timer and one short read for each process; many processes are looked at less often, so that the work is bounded.
  */
 
 import { canRun, type ProcessName, ProcStatFile } from "@understudy/resource/proc-stat";
 import type { ProcessCondition, Signal } from "./signal.ts";
 
-export const PROCESS_POLL_MS = 20;
+const POLL_MS = 20;
+const LOOKS_PER_SECOND_MAX = 2_000;
 /** An unchanged condition is said again this often, so that evidence shows its age. */
 const SAME_AGAIN_MS = 500;
 
@@ -26,14 +27,20 @@ export class ProcessWatch {
   watch(name: ProcessName, onSignal: OnSignal): { close(): void } {
     const entry: Entry = { pid: name.pid, file: ProcStatFile.open(name), onSignal, said: undefined };
     this.#entries.add(entry);
-    this.#timer ??= setInterval(() => this.#lookAtAll(), PROCESS_POLL_MS);
+    this.#schedule();
     this.#look(entry, performance.now());
     return { close: () => this.#drop(entry) };
   }
 
+  #schedule(): void {
+    this.#timer ??= setTimeout(() => this.#lookAtAll(), pollMs(this.#entries.size));
+  }
+
   #lookAtAll(): void {
+    this.#timer = undefined;
     const nowMs = performance.now();
     for (const entry of this.#entries) this.#look(entry, nowMs);
+    if (this.#entries.size > 0) this.#schedule();
   }
 
   #look(entry: Entry, nowMs: number): void {
@@ -51,9 +58,14 @@ export class ProcessWatch {
     entry.file?.close();
     this.#entries.delete(entry);
     if (this.#entries.size > 0) return;
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#timer = undefined;
   }
+}
+
+/** The pause between two looks at so many processes. */
+export function pollMs(processes: number): number {
+  return Math.max(POLL_MS, (processes * 1000) / LOOKS_PER_SECOND_MAX);
 }
 
 /** `state`: the letter of /proc/<pid>/stat; undefined when there is no such process. */

@@ -9,7 +9,7 @@ import { type Probe, repeatProbe } from "../src/probe.ts";
 import { execProbe } from "../src/probe-exec.ts";
 import { httpProbe } from "../src/probe-http.ts";
 import { tcpProbe } from "../src/probe-tcp.ts";
-import { PROCESS_POLL_MS, ProcessWatch } from "../src/process.ts";
+import { ProcessWatch, pollMs } from "../src/process.ts";
 import type { ProbeOutcome, Signal } from "../src/signal.ts";
 import { type Started, startInstance } from "./start-instance.ts";
 
@@ -204,7 +204,7 @@ describe("watching a process", { timeout: 30_000 }, () => {
     const killedMs = performance.now();
     process.kill(target.pid, "SIGKILL");
     await saw("gone");
-    assert.ok(at.get("gone")! - killedMs < PROCESS_POLL_MS + 30, "the death was seen in time");
+    assert.ok(at.get("gone")! - killedMs < pollMs(1) + 30, "the death was seen in time");
     watch.close();
     await target.end();
   });

@@ -123,7 +123,7 @@ function frontend({ pool, reads = ["GET", "HEAD"] }: HaproxyOptions): string {
 function readBackend(options: HaproxyOptions): string {
   const { pool, healthPath } = options;
   const check = healthPath === "" ? [] : [`  option httpchk GET ${healthPath}`];
-  return backend(options, { name: pool.backends.reads, check, upMs: 250, downMs: 100 });
+  return backend(options, { name: pool.backends.reads, check, upMs: 1_000, downMs: 100 });
 }
 
 function writeBackend(options: HaproxyOptions): string {

@@ -50,28 +50,30 @@ export function subjectOf(topicOf: Topic, ...names: string[]): string {
 }
 
 const MIB = 1024 * 1024;
+/** Of what is said again at least every second, only the present counts; a minute is for people who look back. */
+const FLEETING_MS = 60_000;
 
 /**
  * JetStream's streams; `maxAgeMs` 0: no age; `lastPerSubject` 0: no bound but the age and the bytes. METRICS is on file too:
- * a memory stream loses its definition with the server, and no service has the right to make one (docs/adr/0002).
+ * a memory stream loses its definition with the server, and no service has the right to make one (docs/adr/0002). What is
+ * said often has an age and no bound per subject, which NATS keeps by rewriting its files while everybody waits
+ * (docs/adr/0010).
  */
 export const STREAMS = [
-  { name: "METRICS", subjects: ["metrics.*"], maxAgeMs: 60_000, lastPerSubject: 0, maxBytes: 256 * MIB },
+  { name: "METRICS", subjects: ["metrics.*"], maxAgeMs: FLEETING_MS, lastPerSubject: 0, maxBytes: 256 * MIB },
   {
     name: "PIPELINE",
-    subjects: [
-      "predictions.*",
-      "health.*.*",
-      "replication.*.*",
-      "roles.*",
-      "scale.*",
-      "weights.*",
-      "lb.*.applied",
-      "config",
-    ],
+    subjects: ["predictions.*", "health.*.*", "replication.*.*", "weights.*", "lb.*.applied"],
+    maxAgeMs: FLEETING_MS,
+    lastPerSubject: 0,
+    maxBytes: 256 * MIB,
+  },
+  {
+    name: "STANDING",
+    subjects: ["config", "roles.*", "scale.*"],
     maxAgeMs: 0,
     lastPerSubject: 16,
-    maxBytes: 256 * MIB,
+    maxBytes: 64 * MIB,
   },
   { name: "COMMANDS", subjects: ["lb.*.commands"], maxAgeMs: 0, lastPerSubject: 1, maxBytes: 16 * MIB },
   {

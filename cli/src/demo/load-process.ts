@@ -4,13 +4,12 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { NICENESS, setNiceness } from "@understudy/testkit/niceness";
 import type { Run } from "@understudy/testkit/run";
 import type { LoadJob, LoadMessage } from "./load-main.ts";
 import type { LoadProgress, LoadResult } from "./records.ts";
 
 const MAIN = join(import.meta.dirname, "load-main.ts");
-/** Of the session of processes it is, on a scale like that of nice. */
-const AHEAD_OF_OTHERS = "-10";
 
 export type RunningLoad = {
   /** Wall clock; undefined until it sends. */
@@ -32,7 +31,8 @@ export function startLoad(run: Run, job: Omit<LoadJob, "resultFile">): RunningLo
     serialization: "advanced",
     env: { ...process.env, ...run.env },
   });
-  if (child.pid) goFirst(child.pid);
+  // It stands for clients on machines of their own, which do not wait for what they ask.
+  if (child.pid) setNiceness(child.pid, NICENESS.traffic);
   let startedAtMs: number | undefined;
   let progress: LoadProgress | undefined;
   child.on("message", (message: LoadMessage) => {
@@ -52,16 +52,4 @@ export function startLoad(run: Run, job: Omit<LoadJob, "resultFile">): RunningLo
     return JSON.parse(readFileSync(resultFile, "utf8")) as LoadResult;
   });
   return { startedAtMs: () => startedAtMs, progress: () => progress, result };
-}
-
-/**
- * It stands for clients on machines of their own, so it must not wait for what it measures. Linux lets the administrator
- * put a session ahead (sched(7), autogroups); without that right, or on another system, it runs as all do.
- */
-function goFirst(pid: number): void {
-  try {
-    writeFileSync(`/proc/${pid}/autogroup`, AHEAD_OF_OTHERS);
-  } catch {
-    // How late it is, is measured and reported anyhow.
-  }
 }

@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { TestkitError } from "./error.ts";
+import { setNiceness } from "./niceness.ts";
 import type { Run } from "./run.ts";
 import { waitFor } from "./wait.ts";
 
@@ -45,6 +46,7 @@ export type ChildSpec = {
   readonly env: Readonly<Record<string, string>>;
   readonly isReady: () => Promise<boolean>;
   readonly restartAfterMs?: number;
+  readonly niceness?: number;
   /** How a signal reaches what the child stands for; by default, the child itself. */
   readonly send?: (name: NodeJS.Signals, start: number) => void;
 };
@@ -170,6 +172,7 @@ function spawnChild(run: Run, spec: ChildSpec, start: number): Running {
   });
   closeSync(log);
   child.unref();
+  if (child.pid && spec.niceness !== undefined) setNiceness(child.pid, spec.niceness);
   const ended = new Promise<void>((resolve) => {
     child.once("exit", () => resolve());
     child.once("error", () => resolve());

@@ -3,6 +3,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Child, startChild } from "./child.ts";
+import { NICENESS } from "./niceness.ts";
 import { freePort } from "./ports.ts";
 import type { Run } from "./run.ts";
 import { OWN_FOLDER, REPOSITORY } from "./run-folder.ts";
@@ -13,6 +14,8 @@ const HOST = "127.0.0.1";
 const PROBE_TIMEOUT_MS = 1000;
 /** V8 and malloc would rather take memory than give it back: for 100 instances the five services held 1,120 MB without these. */
 const MEMORY = { NODE_OPTIONS: "--max-semi-space-size=4", MALLOC_ARENA_MAX: "2" };
+
+const REPLICATING: ReadonlySet<ServiceName> = new Set(["replicator", "health"]);
 
 export type ServiceProcess = Child & {
   /** host:port of /livez, /readyz and /metrics. */
@@ -48,6 +51,7 @@ export async function startService(run: Run, options: ServiceOptions): Promise<S
     args: () => [join(REPOSITORY, "services", options.name, "src/main.ts")],
     env: environmentOf(options, { dataDir, probes }),
     isReady: () => answers(`http://${probes}/livez`),
+    niceness: REPLICATING.has(options.name) ? NICENESS.replication : NICENESS.traffic,
     ...(options.restartAfterMs === undefined ? {} : { restartAfterMs: options.restartAfterMs }),
   });
   return Object.assign(child, { probes, isReady: () => answers(`http://${probes}/readyz`) });

@@ -1,6 +1,6 @@
 /**
  * The core of the balancer: an event in; the next state and the effects out. Roles and verdicts lead to a decision at once;
- * everything else is taken note of, and decided on at most every 100 ms a resource.
+ * a prediction does as well unless there is a flood of them; everything else is taken note of until then.
  */
 
 import type { Configuration } from "@understudy/model/policy";
@@ -9,8 +9,8 @@ import type { Decision, Event, State } from "./events.ts";
 import { hearLoad, hearPrediction, newResource, type ResourceState } from "./resource-state.ts";
 import { learnCreations } from "./scale.ts";
 
-/** A prediction comes every 100 ms; it must not miss its turn by a millisecond. */
-const DECIDE_EVERY_MS = 90;
+/** A prediction is decided on at once, also one that comes soon after a late one: left to the tick, its sample would be 100 ms old. Only a flood is thinned. */
+const DECIDE_EVERY_MS = 25;
 /** Without predictions the tick decides. */
 const TICK_AFTER_MS = 150;
 

@@ -9,7 +9,7 @@ import type { ProcessCondition, Signal } from "./signal.ts";
 const POLL_MS = 20;
 const LOOKS_PER_SECOND_MAX = 2_000;
 /** An unchanged condition is said again this often, so that evidence shows its age. */
-const SAME_AGAIN_MS = 500;
+const SAME_AGAIN_MS = 1_000;
 
 type OnSignal = (signal: Signal) => void;
 type Entry = {

@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { type Child, startChild } from "../child.ts";
+import { NICENESS } from "../niceness.ts";
 import { type Run, recordContainer } from "../run.ts";
 import { containerArguments } from "./docker.ts";
 import { findProgram, type ServerName } from "./program.ts";
@@ -16,7 +17,8 @@ export type ServerSpec = {
 
 export async function startServer(run: Run, spec: ServerSpec): Promise<Child> {
   const program = await findProgram(spec.program);
-  const common = { name: spec.program, folder: spec.folder, isReady: spec.isReady };
+  const niceness = spec.program === "redis-server" ? NICENESS.replication : NICENESS.traffic;
+  const common = { name: spec.program, folder: spec.folder, isReady: spec.isReady, niceness };
   if (program.how !== "docker") {
     return startChild(run, { ...common, file: program.file, args: () => spec.args, env: program.env });
   }

@@ -200,10 +200,12 @@ export function find(state: ResourceState, name: string): Tracked | undefined {
   return state.instances.find((tracked) => tracked.name === name);
 }
 
+/** The same state when nothing is new: most of what is heard repeats what is known. */
 export function change(state: ResourceState, name: string, fields: Partial<Tracked>): ResourceState {
-  const instances = state.instances.map((tracked) =>
-    tracked.name === name ? { ...tracked, ...fields } : tracked,
-  );
+  const tracked = find(state, name);
+  const keys = Object.keys(fields) as (keyof Tracked)[];
+  if (!tracked || keys.every((key) => fields[key] === tracked[key])) return state;
+  const instances = state.instances.map((each) => (each === tracked ? { ...each, ...fields } : each));
   return { ...state, instances };
 }
 

@@ -5,19 +5,21 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { readSpans, spansOfDecision } from "./spans.ts";
 
-const span = (traceId: string, service: string) => ({ traceId, service });
+const span = (traceId: string, service: string, name = "") => ({ traceId, service, name });
 
 test("only traces from a sample to the load balancer count, and their median is told", () => {
   const whole = (id: string, more: number) => [
     span(id, "collector"),
-    span(id, "balancer"),
+    span(id, "balancer", "lb.apply"),
     ...Array.from({ length: more }, () => span(id, "predictor")),
   ];
   assert.equal(
     spansOfDecision([...whole("a", 1), ...whole("b", 3), ...whole("c", 9), span("d", "health")]),
     5,
   );
-  assert.equal(spansOfDecision([span("a", "collector"), span("b", "balancer")]), 0);
+  assert.equal(spansOfDecision([span("a", "collector"), span("b", "balancer", "lb.apply")]), 0);
+  const decidedOnly = [span("a", "collector"), span("a", "balancer", "decide")];
+  assert.equal(spansOfDecision(decidedOnly), 0, "nothing was told to a load balancer");
 });
 
 test("spans of all services are read from their files", (t) => {

@@ -18,18 +18,20 @@ export function readSpans(folder: string): SpanRecord[] {
   return spans;
 }
 
-/** Median number of spans of the traces that reached a load balancer, from collector to balancer; 0 when none did. */
-export function spansOfDecision(spans: readonly Pick<SpanRecord, "traceId" | "service">[]): number {
-  const traces = new Map<string, { count: number; services: Set<string> }>();
-  for (const { traceId, service } of spans) {
-    const trace = traces.get(traceId) ?? { count: 0, services: new Set<string>() };
+/** Of the balancer: a load balancer was told a plan, or asked about it. */
+const APPLY = "lb.apply";
+
+/** Median number of spans of the traces that reached a load balancer, from the collector on; 0 when none did. */
+export function spansOfDecision(spans: readonly Pick<SpanRecord, "traceId" | "service" | "name">[]): number {
+  const traces = new Map<string, { count: number; sampled: boolean; applied: boolean }>();
+  for (const { traceId, service, name } of spans) {
+    const trace = traces.get(traceId) ?? { count: 0, sampled: false, applied: false };
     trace.count += 1;
-    trace.services.add(service);
+    trace.sampled ||= service === "collector";
+    trace.applied ||= name === APPLY;
     traces.set(traceId, trace);
   }
-  const whole = [...traces.values()].filter(
-    ({ services }) => services.has("collector") && services.has("balancer"),
-  );
+  const whole = [...traces.values()].filter(({ sampled, applied }) => sampled && applied);
   const counts = whole.map(({ count }) => count).sort((a, b) => a - b);
   return counts[Math.floor(counts.length / 2)] ?? 0;
 }

@@ -1,5 +1,6 @@
 /** Puts the commands together, and turns whatever one throws into a sentence and an exit code. */
 
+import { BusError } from "@understudy/bus/bus";
 import { TestkitError } from "@understudy/testkit/error";
 import { Command, CommanderError } from "commander";
 import { CliError, EXIT_CODES } from "./error.ts";
@@ -57,6 +58,7 @@ function allCommands(command: Command): Command[] {
 
 /** What we foresaw is a sentence; a bug shows where it is. */
 function sentenceOf(error: unknown): string {
-  if (error instanceof TestkitError || error instanceof CliError) return error.message;
+  const foreseen = [TestkitError, CliError, BusError].some((kind) => error instanceof kind);
+  if (foreseen) return (error as Error).message;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -5,6 +5,7 @@
  */
 
 import { BusError } from "@understudy/bus/bus";
+import { sendLatest } from "@understudy/service/send-latest";
 import type { Instruments } from "./telemetry.ts";
 
 const EVENTS_MAX = 200;
@@ -21,19 +22,11 @@ export type Outbox = {
 };
 
 export function openOutbox(instruments: Pick<Instruments, "published" | "publishFailed">): Outbox {
-  const levels = new Map<string, Send | undefined>();
+  const level = sendLatest<Send>(async (send) => void (await attempt(send)));
   const events: Send[] = [];
   let draining = false;
   let closed = false;
   let retry: NodeJS.Timeout | undefined;
-
-  async function sendLevel(key: string, send: Send): Promise<void> {
-    for (let next: Send | undefined = send; next; next = levels.get(key)) {
-      levels.set(key, undefined);
-      await attempt(next);
-    }
-    levels.delete(key);
-  }
 
   /** True when it needs not be sent again. */
   async function attempt(send: Send): Promise<boolean> {
@@ -62,10 +55,7 @@ export function openOutbox(instruments: Pick<Instruments, "published" | "publish
   }
 
   return {
-    level(key, send) {
-      if (levels.has(key)) levels.set(key, send);
-      else void sendLevel(key, send);
-    },
+    level,
     event(send) {
       // The oldest goes: the newest say what state things are in.
       if (events.length >= EVENTS_MAX) events.splice(draining ? 1 : 0, 1);

@@ -1,7 +1,9 @@
 /** Pools scores of series into the keys that issue and documentation name, and prints them for people. */
 
-import { LEADS, type OverloadScore } from "./forecast-overload.ts";
-import { HORIZONS, LEVELS, type SeriesScore } from "./forecast-scores.ts";
+import { LEVELS } from "@understudy/forecast/backtest";
+import { LEADS } from "@understudy/forecast/overload-task";
+import type { OverloadScore } from "./forecast-overload.ts";
+import { HORIZONS, type SeriesScore } from "./forecast-scores.ts";
 
 const WORSE_THAN = 1.02;
 const WITHIN_POINTS = 0.02;

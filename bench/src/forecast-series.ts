@@ -1,14 +1,11 @@
-/**
- * Series for the forecast bench: columns of CSV files on a regular grid of time. A missing sample is NaN; a hole longer
- * than GAP_STEPS_MAX is shortened to that, since nobody forecasts across a night without measurements.
- */
+/** Series for the forecast bench: the columns of CSV files, without those that are too short or say what another says. */
 
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { parseSeries } from "@understudy/forecast/csv";
 
 export const POINTS_MIN = 400;
 const DISTINCT_MIN = 5;
-const GAP_STEPS_MAX = 600;
 /** Relative deviation up to which one column is a multiple of another. */
 const PROPORTIONAL_WITHIN = 1e-3;
 
@@ -36,51 +33,22 @@ function readFolder(dir: string, folder: string): Series[] {
 }
 
 function readFile(path: string, folder: string): Series[] {
-  const [header = "", ...lines] = readFileSync(path, "utf8").trim().split("\n");
-  const names = header.split(",").map((name) => name.trim());
-  const rows = lines.map((line) =>
-    line.split(",").map((cell) => (cell.trim() === "" ? Number.NaN : Number(cell))),
-  );
-  rows.sort((a, b) => a[0]! - b[0]!);
-  const times = rows.map((row) => row[0]!);
-  const stepS = medianStep(times);
-  const places = placesOnGrid(times, stepS);
-  const kept: number[][] = [];
-  return names.slice(1).flatMap((name, index) => {
-    const column = rows.map((row) => row[index + 1]!);
-    if (!isUsable(column) || kept.some((other) => isProportional(column, other))) return [];
-    kept.push(column);
-    const values = new Float64Array(places.at(-1)! + 1).fill(Number.NaN);
-    for (const [row, place] of places.entries()) values[place] = column[row]!;
-    const file = basename(path, ".csv");
-    return [
-      { folder, name: names.length > 2 ? `${file}/${name}` : file, stepMs: Math.round(stepS * 1000), values },
-    ];
+  const file = basename(path, ".csv");
+  const columns = parseSeries(readFileSync(path, "utf8"));
+  const kept: Float64Array[] = [];
+  return columns.flatMap(({ name, stepMs, values }) => {
+    if (!isUsable(values) || kept.some((other) => isProportional(values, other))) return [];
+    kept.push(values);
+    return [{ folder, name: columns.length > 1 ? `${file}/${name}` : file, stepMs, values }];
   });
 }
 
-function medianStep(times: readonly number[]): number {
-  const steps = times.slice(1).map((time, index) => time - times[index]!);
-  return steps.filter((step) => step > 0).toSorted((a, b) => a - b)[Math.floor(steps.length / 2)] ?? 1;
-}
-
-function placesOnGrid(times: readonly number[], stepS: number): number[] {
-  let place = 0;
-  return times.map((time, index) => {
-    if (index > 0) {
-      const steps = Math.round((time - times[index - 1]!) / stepS);
-      place += Math.min(GAP_STEPS_MAX, Math.max(0, steps));
-    }
-    return place;
-  });
-}
-
-function isUsable(column: readonly number[]): boolean {
+function isUsable(column: Float64Array): boolean {
   const finite = column.filter(Number.isFinite);
   return finite.length >= POINTS_MIN && new Set(finite).size >= DISTINCT_MIN;
 }
 
-function isProportional(a: readonly number[], b: readonly number[]): boolean {
+function isProportional(a: Float64Array, b: Float64Array): boolean {
   let [ab, bb, aa] = [0, 0, 0];
   for (let i = 0; i < a.length; i += 1) {
     if (!Number.isFinite(a[i]!) || !Number.isFinite(b[i]!)) continue;

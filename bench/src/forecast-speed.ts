@@ -3,12 +3,13 @@
  * soon a step nobody can foresee is decided.
  */
 
+import { LEVELS } from "@understudy/forecast/backtest";
 import { startSeries, take } from "@understudy/forecast/engine";
 import { createForecaster } from "@understudy/forecast/forecaster";
 import { createPlan } from "@understudy/forecast/plan";
 import { CLOCK, createState, type State, setClock, stateBytes } from "@understudy/forecast/state";
 import { type Random, seededRandom } from "@understudy/testkit/random";
-import { HORIZONS, LEVELS } from "./forecast-scores.ts";
+import { HORIZONS } from "./forecast-scores.ts";
 
 const SERIES = 500;
 const TICKS = 600;

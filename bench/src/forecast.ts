@@ -4,25 +4,18 @@
  * about N remain, `--series` prints each, `--skip overload,speed` leaves parts out. docs/forecasting.md explains the keys.
  */
 
+import { LEVELS } from "@understudy/forecast/backtest";
 import { createForecaster } from "@understudy/forecast/forecaster";
 import { FAMILIES, familySeries } from "./forecast-families.ts";
-import {
-  loweredThresholdAlarms,
-  type OverloadScore,
-  scoreAlarms,
-  thresholdOf,
-  WITHIN_STEPS,
-} from "./forecast-overload.ts";
+import { scoreLoweredThreshold, scoreOverload } from "./forecast-overload.ts";
 import { reportAccuracy, reportOverload, worstRatio } from "./forecast-report.ts";
-import { HORIZONS, LEVELS, type SeriesScore, scoreSeries, warmUpSteps } from "./forecast-scores.ts";
+import { HORIZONS, type SeriesScore, scoreSeries } from "./forecast-scores.ts";
 import { readSeries, type Series } from "./forecast-series.ts";
 import { measureSpeed } from "./forecast-speed.ts";
 import type { BenchOptions, BenchResult } from "./main.ts";
 
 const BUDGETS = [0.01, 0.05] as const;
 const SEEDS_DEFAULT = 6;
-/** An alarm looks 15 steps ahead. */
-const ALARM_HORIZONS = [1, 5, 10, WITHIN_STEPS] as const;
 
 export async function run(options: BenchOptions): Promise<BenchResult> {
   const dir = options.get("traces");
@@ -53,30 +46,12 @@ function chosen(all: readonly Series[], options: BenchOptions): Series[] {
   return some.filter((_, index) => index % every === from % every);
 }
 
-/** The threshold is known from the end of the warm-up on. */
-function scoreOverload(series: Series, falseAlarmBudget: number): OverloadScore {
-  const { stepMs, values } = series;
-  const forecaster = createForecaster({
-    stepMs,
-    horizons: ALARM_HORIZONS,
-    quantiles: LEVELS,
-    falseAlarmBudget,
-  });
-  const raised = new Uint8Array(values.length);
-  const from = warmUpSteps(series);
-  for (let step = 0; step < values.length; step += 1) {
-    if (step === from) forecaster.setThreshold(thresholdOf(series));
-    if (!Number.isNaN(values[step]!)) forecaster.observe(step * stepMs, values[step]!);
-    if (step > from && forecaster.alarm().raised) raised[step] = 1;
-  }
-  return scoreAlarms(series, raised);
-}
 function overloadTask(series: readonly Series[], options: BenchOptions) {
   const seeds = Number(options.get("seeds") ?? SEEDS_DEFAULT);
   const report: Record<string, Record<string, unknown>> = {};
   for (const budget of BUDGETS) {
     const real = series.map((one) => scoreOverload(one, budget));
-    const lowered = series.map((one) => scoreAlarms(one, loweredThresholdAlarms(one, budget)));
+    const lowered = series.map((one) => scoreLoweredThreshold(one, budget));
     const families = FAMILIES.map((family) => [
       family,
       reportOverload(familySeries(family, seeds).map((one) => scoreOverload(one, budget))),

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   apply: () => import("./commands/apply.ts"),
   status: () => import("./commands/status.ts"),
   explain: () => import("./commands/explain.ts"),
+  backtest: () => import("./commands/backtest.ts"),
   replay: () => import("./commands/replay.ts"),
   events: () => import("./commands/events.ts"),
   state: () => import("./commands/state.ts"),

@@ -3,6 +3,7 @@
  * curve without noise; and the arrivals drawn from it: a Poisson process, the same for every policy with the same seed.
  */
 
+import { timeMsOf } from "@understudy/forecast/csv";
 import { type Random, seededRandom } from "@understudy/testkit/random";
 
 /** Demand in instances at a time since the start of the load. */
@@ -90,7 +91,7 @@ function steps(endMs: number, random: Random): Curve {
 export type TracePoint = { readonly atMs: number; readonly value: number };
 
 /**
- * Points of a CSV file: the first column is a time (seconds or a date), the last one a value. A first line without
+ * Points of a CSV file: the first column is a time (seconds, milliseconds or a date), the last one a value. A first line without
  * numbers is a heading. Throws a RangeError that names the line it could not read.
  */
 export function parseTrace(csv: string): TracePoint[] {
@@ -98,7 +99,7 @@ export function parseTrace(csv: string): TracePoint[] {
   for (const [index, line] of csv.split("\n").entries()) {
     if (line.trim() === "") continue;
     const cells = line.split(",");
-    const atMs = traceTimeMs(cells[0]!);
+    const atMs = timeMsOf(cells[0]!);
     const value = Number(cells.at(-1));
     const readable = cells.length > 1 && Number.isFinite(atMs) && Number.isFinite(value) && value >= 0;
     if (readable && atMs >= (points.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY)) points.push({ atMs, value });
@@ -107,11 +108,6 @@ export function parseTrace(csv: string): TracePoint[] {
   }
   if (points.length < 2) throw new RangeError("fewer than two points");
   return points;
-}
-
-function traceTimeMs(cell: string): number {
-  const seconds = Number(cell);
-  return Number.isFinite(seconds) && cell.trim() !== "" ? seconds * 1000 : Date.parse(cell);
 }
 
 /** The trace from its start at `speed` times its pace, scaled so that its peak within `lengthMs` is the peak of the bursts. */

@@ -1,0 +1,91 @@
+/**
+ * Series out of CSV text: the first column is a time, each further one a series. Rows are put on a regular grid of time,
+ * as monitoring systems sample; what is missing there is NaN.
+ */
+
+export type Series = {
+  /** Heading of the column; "value 2" for the second one of a file without headings. */
+  readonly name: string;
+  readonly stepMs: number;
+  /** Of the first value, since 1970. */
+  readonly startMs: number;
+  /** One per step; NaN where there was no sample. */
+  readonly values: Float64Array;
+};
+
+/** Nobody forecasts across a night without measurements: a longer hole is shortened to this. */
+const HOLE_STEPS_MAX = 600;
+/** A number beyond this is a time in milliseconds: as seconds it would be the year 5138. */
+const SECONDS_MAX = 1e11;
+
+type Row = { readonly atMs: number; readonly values: readonly number[] };
+
+/**
+ * Every column after the first. Times are seconds or milliseconds since 1970 or dates; rows may come in any order, empty
+ * cells are no samples, and of two rows with one time the later line counts. Throws a RangeError that names the first
+ * line which cannot be read, or says that there are fewer than two rows.
+ */
+export function parseSeries(csv: string): Series[] {
+  const lines = csv.split(/\r?\n/).map((text, index) => ({ text, number: index + 1 }));
+  const filled = lines.filter(({ text }) => text.trim() !== "");
+  const head = filled[0] && isHeading(filled[0].text) ? cellsOf(filled.shift()!.text) : undefined;
+  const width = head?.length ?? (filled[0] ? cellsOf(filled[0].text).length : 0);
+  const rows = filled.map(({ text, number }) => rowOf(text, { number, width }));
+  rows.sort((a, b) => a.atMs - b.atMs);
+  if (rows.length < 2) throw new RangeError("fewer than two rows");
+  const stepMs = medianStepMs(rows);
+  const places = placesOf(rows, stepMs);
+  return Array.from({ length: width - 1 }, (_, column) => {
+    const values = new Float64Array(places.at(-1)! + 1).fill(Number.NaN);
+    for (const [index, place] of places.entries()) values[place] = rows[index]!.values[column]!;
+    return { name: head?.[column + 1] || `value ${column + 1}`, stepMs, startMs: rows[0]!.atMs, values };
+  });
+}
+
+function cellsOf(line: string): string[] {
+  return line.split(",").map((cell) => cell.trim().replace(/^"(.*)"$/, "$1"));
+}
+
+function isHeading(line: string): boolean {
+  return Number.isNaN(timeMsOf(cellsOf(line)[0]!));
+}
+
+function rowOf(line: string, { number, width }: { number: number; width: number }): Row {
+  const [time = "", ...cells] = cellsOf(line);
+  const atMs = timeMsOf(time);
+  if (!Number.isFinite(atMs)) throw new RangeError(`line ${number}: "${time}" is no time`);
+  if (width < 2 || cells.length !== width - 1)
+    throw new RangeError(`line ${number}: ${cells.length + 1} columns, wanted ${Math.max(2, width)}`);
+  return { atMs, values: cells.map((cell) => numberOf(cell, number)) };
+}
+
+function numberOf(cell: string, number: number): number {
+  if (cell === "" || /^nan$/i.test(cell)) return Number.NaN;
+  const value = Number(cell);
+  if (!Number.isFinite(value)) throw new RangeError(`line ${number}: "${cell}" is no number`);
+  return value;
+}
+
+/** NaN when it is none. */
+export function timeMsOf(cell: string): number {
+  if (cell.trim() === "") return Number.NaN;
+  const count = Number(cell);
+  if (Number.isNaN(count)) return Date.parse(cell);
+  return Math.abs(count) < SECONDS_MAX ? count * 1000 : count;
+}
+
+function medianStepMs(rows: readonly Row[]): number {
+  const steps = rows.slice(1).map(({ atMs }, index) => atMs - rows[index]!.atMs);
+  const rising = steps.filter((step) => step > 0).toSorted((a, b) => a - b);
+  const median = rising[Math.floor(rising.length / 2)];
+  if (median === undefined) throw new RangeError("all rows have the same time");
+  return Math.max(1, Math.round(median));
+}
+
+function placesOf(rows: readonly Row[], stepMs: number): number[] {
+  let place = 0;
+  return rows.map(({ atMs }, index) => {
+    if (index > 0) place += Math.min(HOLE_STEPS_MAX, Math.round((atMs - rows[index - 1]!.atMs) / stepMs));
+    return place;
+  });
+}

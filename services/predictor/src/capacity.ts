@@ -63,14 +63,17 @@ export type Capacity = {
   /** One tick of a warm instance. */
   observe(row: Row, atMs: number): void;
   view(): CapacityView;
+  /** What the lines are fitted to; the newest last. */
+  samples(): readonly LoadSample[];
 };
 
 type CapacityPolicy = ResourceSpec["capacity"];
 
-export function createCapacity(policy: CapacityPolicy): Capacity {
+/** `known`: samples of an earlier process. */
+export function createCapacity(policy: CapacityPolicy, known: readonly LoadSample[] = []): Capacity {
   const blocks = new Map<string, Block>();
-  const samples: LoadSample[] = [];
-  let view: CapacityView = unlearned(policy, []);
+  const samples: LoadSample[] = known.slice(-SAMPLES_MAX);
+  let view: CapacityView = fitCapacity(samples, policy);
   let fittedMs = Number.NEGATIVE_INFINITY;
 
   function refit(atMs: number): void {
@@ -92,6 +95,7 @@ export function createCapacity(policy: CapacityPolicy): Capacity {
       if (atMs - fittedMs >= REFIT_EVERY_MS || atMs < fittedMs) refit(atMs);
     },
     view: () => view,
+    samples: () => samples,
   };
 }
 

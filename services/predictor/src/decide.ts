@@ -10,6 +10,7 @@ import type { MetricBatch } from "@understudy/wire/gen/metrics";
 import { type Batch, type Row, readBatch } from "./batch.ts";
 import { type Capacity, type CapacityView, createCapacity } from "./capacity.ts";
 import { createDemand, type Demand, type DemandView, offeredFrom } from "./demand.ts";
+import type { Learnt } from "./learnt.ts";
 
 /** The host whose collector reads the pool speaks for a resource until it was silent for so long. */
 const SOURCE_SILENT_MS = 1_000;
@@ -26,7 +27,7 @@ type Source = {
   readonly late: number;
 };
 
-type Watched = {
+export type Watched = {
   readonly spec: ResourceSpec;
   readonly demand: Demand;
   readonly capacity: Capacity;
@@ -41,7 +42,12 @@ export type State = {
 };
 
 export type Event =
-  | { readonly kind: "configured"; readonly configuration: Configuration }
+  | {
+      readonly kind: "configured";
+      readonly configuration: Configuration;
+      /** By resource, what an earlier process had learnt under the same policy. */
+      readonly recalled?: ReadonlyMap<string, Learnt>;
+    }
   | { readonly kind: "roles"; readonly roles: Roles }
   | { readonly kind: "metrics"; readonly message: MetricBatch };
 
@@ -65,7 +71,7 @@ export const INITIAL: State = { watched: undefined, roles: new Map(), complaints
 export function decide(state: State, event: Event, nowMs: number): Decision {
   switch (event.kind) {
     case "configured":
-      return { next: configure(state, event.configuration), effects: [] };
+      return { next: configure(state, event), effects: [] };
     case "roles": {
       const roles = new Map(state.roles).set(event.roles.resource, event.roles);
       return { next: { ...state, roles }, effects: [] };
@@ -83,18 +89,19 @@ function hostOf({ host }: MetricBatch): string {
 }
 
 /** What was learnt is kept as long as the part of the policy stands that it was learnt under. */
-function configure(state: State, { resources }: Configuration): State {
+function configure(state: State, { configuration, recalled }: Extract<Event, { kind: "configured" }>): State {
   const watched = new Map(
-    resources.map((spec): [string, Watched] => {
+    configuration.resources.map((spec): [string, Watched] => {
       const known = state.watched?.get(spec.name);
+      const learnt = known ? undefined : recalled?.get(spec.name);
       const sameForecast = known && isSame(known.spec.forecast, spec.forecast);
       const sameCapacity = known && isSame(known.spec.capacity, spec.capacity);
       return [
         spec.name,
         {
           spec,
-          demand: sameForecast ? known.demand : createDemand(spec.forecast),
-          capacity: sameCapacity ? known.capacity : createCapacity(spec.capacity),
+          demand: sameForecast ? known.demand : createDemand(spec.forecast, learnt?.demand),
+          capacity: sameCapacity ? known.capacity : createCapacity(spec.capacity, learnt?.samples),
           source: known?.source,
         },
       ];

@@ -50,11 +50,15 @@ export type DemandView = {
   readonly scorecard: Forecast["scorecard"];
 };
 
+/** What is kept of a demand from one process to the next. */
+export type DemandLearnt = { readonly forecaster: Forecaster; readonly parts: Parts };
+
 export type Demand = {
   /** Takes a sample that is newer than the last one. */
   observe(offered: Offered): void;
   /** Undefined before the first sample. */
   view(): DemandView | undefined;
+  learnt(): DemandLearnt;
 };
 
 type ForecastPolicy = Pick<ResourceSpec["forecast"], "stepMs" | "horizonMs" | "quantile">;
@@ -71,15 +75,14 @@ export function offeredFrom(
   return { atMs, intervalMs, readsPerSecond, writesPerSecond, bytesPerSecond };
 }
 
-export function createDemand(policy: ForecastPolicy): Demand {
+/** `learnt`: under the same policy. */
+export function createDemand(policy: ForecastPolicy, learnt?: DemandLearnt): Demand {
   const levels = levelsFor(policy.quantile);
-  const forecaster = createForecaster({
-    stepMs: policy.stepMs,
-    horizons: horizonSteps(policy),
-    quantiles: levels,
-  });
-  const steps = createSteps(policy.stepMs, forecaster);
-  const parts = createParts();
+  const forecaster =
+    learnt?.forecaster ??
+    createForecaster({ stepMs: policy.stepMs, horizons: horizonSteps(policy), quantiles: levels });
+  const steps = createSteps(forecaster, { stepMs: policy.stepMs, begun: learnt !== undefined });
+  const parts = createParts(learnt?.parts);
   let recent: Offered[] = [];
   let forecast = forecaster.forecast();
 
@@ -110,6 +113,7 @@ export function createDemand(policy: ForecastPolicy): Demand {
         scorecard: forecast.scorecard,
       };
     },
+    learnt: () => ({ forecaster, parts: parts.sums() }),
   };
 }
 
@@ -128,11 +132,11 @@ function levelsFor(quantile: number): number[] {
 }
 
 /** Means over steps of the forecaster's grid, from samples of a finer one. */
-function createSteps(stepMs: number, forecaster: Forecaster) {
+function createSteps(forecaster: Forecaster, { stepMs, begun: before }: { stepMs: number; begun: boolean }) {
   let index = Number.NEGATIVE_INFINITY;
   let weightMs = 0;
   let sum = 0;
-  let begun = false;
+  let begun = before;
 
   function close(): boolean {
     const mean = sum / weightMs;
@@ -163,12 +167,19 @@ function createSteps(stepMs: number, forecaster: Forecaster) {
   };
 }
 
+/** Sums that forget, of requests and of bytes; `sized`: requests whose bytes are known. */
+export type Parts = {
+  readonly reads: number;
+  readonly total: number;
+  readonly bytes: number;
+  readonly sized: number;
+};
+
+const NO_PARTS: Parts = { reads: 0, total: 0, bytes: 0, sized: 0 };
+
 /** Slow means of what a request is like: the part that is movable, and its bytes. */
-function createParts() {
-  let reads = 0;
-  let total = 0;
-  let bytes = 0;
-  let sized = 0;
+function createParts(before: Parts = NO_PARTS) {
+  let { reads, total, bytes, sized } = before;
   return {
     add({ intervalMs, readsPerSecond, writesPerSecond, bytesPerSecond }: Offered): void {
       const keep = Math.exp(-intervalMs / PART_TAU_MS);
@@ -181,6 +192,7 @@ function createParts() {
     },
     movable: () => (total > 0 ? reads / total : 1),
     transactionBytes: () => (sized > 0 ? bytes / sized : 0),
+    sums: (): Parts => ({ reads, total, bytes, sized }),
   };
 }
 

@@ -4,10 +4,12 @@ import type { Bus } from "@understudy/bus/bus";
 import { followMessages, reject } from "@understudy/bus/messages";
 import { TOPICS } from "@understudy/bus/topics";
 import type { Clock } from "@understudy/model/clock";
+import { pause } from "@understudy/model/pause";
 import { followConfiguration } from "@understudy/service/configuration";
 import type { Actor } from "@understudy/service/run";
 import { rolesFromWire } from "@understudy/wire/roles";
 import { decide, type Event, INITIAL } from "./decide.ts";
+import type { LearntFiles } from "./learnt-files.ts";
 import { type Cause, type Performer, SERVICE } from "./perform.ts";
 
 export type Loop = {
@@ -16,7 +18,19 @@ export type Loop = {
   missing(): string | undefined;
 };
 
-export function createLoop({ bus, clock, perform }: { bus: Bus; clock: Clock; perform: Performer }): Loop {
+const KEEP_EVERY_MS = 10_000;
+
+export function createLoop({
+  bus,
+  clock,
+  perform,
+  files,
+}: {
+  bus: Bus;
+  clock: Clock;
+  perform: Performer;
+  files: LearntFiles;
+}): Loop {
   let state = INITIAL;
   const take = (event: Event, cause?: Cause): void => {
     const { next, effects } = decide(state, event, clock.nowMs());
@@ -25,7 +39,23 @@ export function createLoop({ bus, clock, perform }: { bus: Bus; clock: Clock; pe
   };
   return {
     actors: [
-      { name: "configuration", run: (signal) => followConfigurations(bus, signal, take) },
+      {
+        name: "configuration",
+        async run(signal) {
+          for await (const configuration of followConfiguration(bus, signal, SERVICE)) {
+            take({ kind: "configured", configuration, recalled: files.recall(configuration.resources) });
+          }
+        },
+      },
+      {
+        name: "keep",
+        async run(signal) {
+          while (!signal.aborted) {
+            await pause(KEEP_EVERY_MS, signal);
+            files.keep(state.watched?.values() ?? []);
+          }
+        },
+      },
       { name: "roles", run: (signal) => followRoles(bus, signal, take) },
       { name: "metrics", run: (signal) => followMetrics(bus, signal, take) },
     ],
@@ -34,12 +64,6 @@ export function createLoop({ bus, clock, perform }: { bus: Bus; clock: Clock; pe
 }
 
 type Take = (event: Event, cause?: Cause) => void;
-
-async function followConfigurations(bus: Bus, signal: AbortSignal, take: Take): Promise<void> {
-  for await (const configuration of followConfiguration(bus, signal, SERVICE)) {
-    take({ kind: "configured", configuration });
-  }
-}
 
 async function followRoles(bus: Bus, signal: AbortSignal, take: Take): Promise<void> {
   for await (const { subject, message } of followMessages(bus, TOPICS.roles, {

@@ -14,7 +14,7 @@ await runService("predictor", async (own, env) => {
   const log = openLog("predictor", config.logLevel);
   const telemetry = own(await startTelemetry({ service: "predictor", ...config }));
   const bus = own(await connectJetStream({ ...config.nats, name: `predictor@${config.host}` }));
-  const predictor = createPredictor({ host: config.host, bus, clock: systemClock, telemetry, log });
+  const predictor = createPredictor({ ...config, bus, clock: systemClock, telemetry, log });
   own(await serveProbes({ listen: config.probesListen, telemetry, ready: predictor.missing }));
   return predictor.actors;
 });

@@ -4,18 +4,22 @@ import type { Bus } from "@understudy/bus/bus";
 import type { Clock } from "@understudy/model/clock";
 import type { Log } from "@understudy/service/log";
 import type { Telemetry } from "@understudy/service/telemetry";
+import { openLearntFiles } from "./learnt-files.ts";
 import { createLoop, type Loop } from "./loop.ts";
 import { createPerformer, SERVICE } from "./perform.ts";
 import { createInstruments } from "./telemetry.ts";
 
 export function createPredictor({
   host,
+  dataDir,
   bus,
   clock,
   telemetry,
   log,
 }: {
   readonly host: string;
+  /** Where what was learnt is kept. */
+  readonly dataDir: string;
   readonly bus: Bus;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
@@ -23,5 +27,5 @@ export function createPredictor({
 }): Loop {
   const instruments = createInstruments({ ...telemetry, log });
   const perform = createPerformer({ bus, clock, source: `${SERVICE}@${host}`, instruments });
-  return createLoop({ bus, clock, perform });
+  return createLoop({ bus, clock, perform, files: openLearntFiles(dataDir, log) });
 }

@@ -52,6 +52,7 @@ export function predictorSuite(open: () => Promise<Buses>): void {
     const log = openLog("predictor", "silent");
     const predictor = createPredictor({
       host: "host-a",
+      dataDir: dir,
       bus: buses.predictor,
       clock: systemClock,
       telemetry,

@@ -126,7 +126,7 @@ function takeBatch(state: State, batch: Batch, nowMs: number): Decision {
     else if (row.instance !== "")
       observeInstance(known, { row, batch, roles: state.roles.get(row.resource) });
     else {
-      const took = takeResource(known, { row, batch, nowMs });
+      const took = takeResource(known, { row, batch, roles: state.roles.get(row.resource), nowMs });
       watched.set(row.resource, took.next);
       if (took.prediction) effects.push({ kind: "predict", prediction: took.prediction });
       if (took.reason) reasons.push(took.reason);
@@ -150,7 +150,7 @@ type Took = { readonly next: Watched; readonly prediction?: PredictionView; read
 
 function takeResource(
   known: Watched,
-  { row, batch, nowMs }: { row: Row; batch: Batch; nowMs: number },
+  { row, batch, roles, nowMs }: { row: Row; batch: Batch; roles: Roles | undefined; nowMs: number },
 ): Took {
   const { demand, capacity, spec, source } = known;
   const where = `host ${batch.host}: resource ${row.resource}`;
@@ -166,7 +166,7 @@ function takeResource(
     const reason = `${where}: sampled at ${batch.atMs}, not after the last sample`;
     return { next: { ...known, source: { ...source, late } }, reason };
   }
-  demand.observe(offered);
+  demand.observe(offered, carriedRps(known, roles));
   const view = demand.view()!;
   return {
     next: { ...known, source: { host: batch.host, heardMs: nowMs, sampledMs: batch.atMs, late: 0 } },
@@ -178,6 +178,12 @@ function takeResource(
       capacity: capacity.view(),
     },
   };
+}
+
+/** What the serving instances carry when each is full; NaN while nobody is known to serve. */
+function carriedRps({ capacity, spec }: Watched, roles: Roles | undefined): number {
+  const serving = roles?.instances.filter(({ phase }) => phase === "serving").length ?? 0;
+  return serving > 0 ? (serving * capacity.view().instanceRps) / spec.capacity.target : Number.NaN;
 }
 
 /** Rejects each reason once in a while. */

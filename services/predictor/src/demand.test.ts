@@ -41,6 +41,27 @@ test("what is asked now follows a step within 200 ms", () => {
   assert.ok(Math.abs(now.movableRps + now.immovableRps - 900) < 1e-6);
 });
 
+test("an alarm stands before a burst that comes every 20 s; without a threshold there is none", () => {
+  const bursts = (second: number) => (second % 20 >= 10 && second % 20 < 16 ? 400 : 100);
+  const demand = createDemand(POLICY);
+  const [warned, quiet] = [new Set<number>(), { ticks: 0, raised: 0 }];
+  for (let tick = 1; tick <= 4_000; tick += 1) {
+    const second = tick / 10;
+    demand.observe(offered(START_MS + tick * TICK_MS, bursts(second)), 250);
+    const { alarm } = demand.view()!;
+    const phase = second % 20;
+    if (second < 200) continue;
+    if (alarm.raised && phase >= 7 && phase < 10) warned.add(Math.floor(second / 20));
+    if (phase >= 18 || phase < 2) {
+      quiet.ticks += 1;
+      quiet.raised += Number(alarm.raised);
+    }
+  }
+  assert.ok(warned.size >= 9, `${warned.size} of 10 bursts were foreseen`);
+  assert.ok(quiet.raised <= 0.05 * quiet.ticks, `${quiet.raised} false of ${quiet.ticks}`);
+  assert.equal(fed(200, bursts).view()!.alarm.raised, false);
+});
+
 test("horizons say when their step begins, from the newest sample", () => {
   // The step that ends at 30 s is completed by the first sample after it.
   const at = (tick: number) => {

@@ -47,6 +47,13 @@ export type DemandView = {
   readonly ready: boolean;
   readonly levels: readonly number[];
   readonly horizons: readonly DemandAhead[];
+  /** Will what is asked exceed what the present instances carry at most? */
+  readonly alarm: {
+    readonly raised: boolean;
+    readonly probability: number;
+    readonly leadMs: number;
+    readonly detector: string;
+  };
   readonly scorecard: Forecast["scorecard"];
 };
 
@@ -54,8 +61,8 @@ export type DemandView = {
 export type DemandLearnt = { readonly forecaster: Forecaster; readonly parts: Parts };
 
 export type Demand = {
-  /** Takes a sample that is newer than the last one. */
-  observe(offered: Offered): void;
+  /** Takes a sample that is newer than the last one. `carriedRps`: what the present instances carry at most; NaN where unknown. */
+  observe(offered: Offered, carriedRps?: number): void;
   /** Undefined before the first sample. */
   view(): DemandView | undefined;
   learnt(): DemandLearnt;
@@ -85,12 +92,16 @@ export function createDemand(policy: ForecastPolicy, learnt?: DemandLearnt): Dem
   const parts = createParts(learnt?.parts);
   let recent: Offered[] = [];
   let forecast = forecaster.forecast();
+  let alarm = forecaster.alarm();
 
   return {
-    observe(offered) {
+    observe(offered, carriedRps = Number.NaN) {
       recent = [...recent.filter(({ atMs }) => atMs > offered.atMs - CURRENT_MS), offered];
       parts.add(offered);
-      if (steps.add(offered)) forecast = forecaster.forecast();
+      forecaster.setThreshold(carriedRps);
+      if (!steps.add(offered)) return;
+      forecast = forecaster.forecast();
+      alarm = forecaster.alarm();
     },
     view() {
       const newest = recent.at(-1);
@@ -110,6 +121,12 @@ export function createDemand(policy: ForecastPolicy, learnt?: DemandLearnt): Dem
           totalRps: quantiles,
           movableRps: quantiles.map((quantile) => quantile * movablePart),
         })),
+        alarm: {
+          raised: alarm.raised,
+          probability: alarm.probability,
+          leadMs: alarm.leadSteps * policy.stepMs,
+          detector: alarm.detector,
+        },
         scorecard: forecast.scorecard,
       };
     },

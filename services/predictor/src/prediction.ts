@@ -10,7 +10,7 @@ export function predictionToWire(
   { resource, stepMs, sampledMs, demand, capacity }: PredictionView,
   { time, source }: { time: Hlc; source: string },
 ): Prediction {
-  const { scorecard } = demand;
+  const { alarm, scorecard } = demand;
   return create(PredictionSchema, {
     header: headerToWire({ resource, time, source }),
     ready: demand.ready,
@@ -29,6 +29,7 @@ export function predictionToWire(
       curves: capacity.curves.map((curve) => ({ ...curve })),
       learned: capacity.learned,
     },
+    alarm: { ...alarm },
     scorecard: {
       scored: BigInt(scorecard.scored),
       pinball95: scorecard.pinball95,

@@ -15,6 +15,7 @@ export const METRICS = {
   pinball: "predictor_pinball95",
   coverage: "predictor_coverage95",
   period: "predictor_period_ms",
+  alarm: "predictor_alarm",
 } as const;
 
 export const SPANS = { predict: "predict" } as const;
@@ -50,7 +51,7 @@ export function createInstruments({
     description: "Time from sample to published prediction",
     advice: { explicitBucketBoundaries: DELAY_BUCKETS_MS },
   });
-  const gauges = (["demand", "instanceCapacity", "pinball", "coverage", "period"] as const).map(
+  const gauges = (["demand", "instanceCapacity", "pinball", "coverage", "period", "alarm"] as const).map(
     (name) => [name, meter.createGauge(METRICS[name])] as const,
   );
   let failing = false;
@@ -93,5 +94,6 @@ function gaugesOf({ demand, capacity, stepMs }: PredictionView) {
     pinball: demand.scorecard.pinball95,
     coverage: demand.scorecard.coverage95,
     period: demand.scorecard.periodSteps * stepMs,
+    alarm: demand.alarm.raised ? 1 : 0,
   };
 }

@@ -143,6 +143,8 @@ class SupervisedChild implements Child {
   async #end(name: "SIGTERM" | "SIGKILL"): Promise<void> {
     const running = this.#running;
     if (!running) return;
+    // A child does not keep us alive, but its end must be seen.
+    running.process.ref();
     this.#send(running, name);
     const forced = setTimeout(() => this.#send(running, "SIGKILL"), STOP_WITHIN_MS);
     await running.ended;

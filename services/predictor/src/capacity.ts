@@ -63,17 +63,19 @@ export type Capacity = {
   /** One tick of a warm instance. */
   observe(row: Row, atMs: number): void;
   view(): CapacityView;
-  /** What the lines are fitted to; the newest last. */
-  samples(): readonly LoadSample[];
+  learnt(): CapacityLearnt;
 };
+
+/** What is kept of a capacity from one process to the next: the samples, newest last, and what they have said. */
+export type CapacityLearnt = { readonly samples: readonly LoadSample[]; readonly view: CapacityView };
 
 type CapacityPolicy = ResourceSpec["capacity"];
 
-/** `known`: samples of an earlier process. */
-export function createCapacity(policy: CapacityPolicy, known: readonly LoadSample[] = []): Capacity {
+/** `learnt`: under the same policy. */
+export function createCapacity(policy: CapacityPolicy, learnt?: CapacityLearnt): Capacity {
   const blocks = new Map<string, Block>();
-  const samples: LoadSample[] = known.slice(-SAMPLES_MAX);
-  let view: CapacityView = fitCapacity(samples, policy);
+  const samples: LoadSample[] = learnt?.samples.slice(-SAMPLES_MAX) ?? [];
+  let view: CapacityView = learnt?.view ?? unlearned(policy, []);
   let fittedMs = Number.NEGATIVE_INFINITY;
 
   function refit(atMs: number): void {
@@ -95,7 +97,7 @@ export function createCapacity(policy: CapacityPolicy, known: readonly LoadSampl
       if (atMs - fittedMs >= REFIT_EVERY_MS || atMs < fittedMs) refit(atMs);
     },
     view: () => view,
-    samples: () => samples,
+    learnt: () => ({ samples, view }),
   };
 }
 
@@ -140,6 +142,15 @@ function meanSample(rows: readonly LoadSample[], signals: readonly BindingSignal
     ),
     workers: mean(({ workers }) => workers),
   };
+}
+
+/** What an instance carries when its binding signal is at its limit; `target` is the policy's. */
+export function fullInstanceRps(
+  { instanceRps, bindingSignal, curves, learned }: CapacityView,
+  target: number,
+): number {
+  const curve = learned ? curves.find(({ signal }) => signal === bindingSignal) : undefined;
+  return curve ? (curve.target / target - curve.intercept) / curve.slope : instanceRps / target;
 }
 
 /** Fits every signal and finds the one that binds; without one the configured first guess holds. */

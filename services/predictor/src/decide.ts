@@ -8,7 +8,7 @@ import type { Roles } from "@understudy/model/instance";
 import type { Configuration, ResourceSpec } from "@understudy/model/policy";
 import type { MetricBatch } from "@understudy/wire/gen/metrics";
 import { type Batch, type Row, readBatch } from "./batch.ts";
-import { type Capacity, type CapacityView, createCapacity } from "./capacity.ts";
+import { type Capacity, type CapacityView, createCapacity, fullInstanceRps } from "./capacity.ts";
 import { createDemand, type Demand, type DemandView, offeredFrom } from "./demand.ts";
 import type { Learnt } from "./learnt.ts";
 
@@ -45,7 +45,7 @@ export type Event =
   | {
       readonly kind: "configured";
       readonly configuration: Configuration;
-      /** By resource, what an earlier process had learnt under the same policy. */
+      /** By resource, what an earlier process had learnt. */
       readonly recalled?: ReadonlyMap<string, Learnt>;
     }
   | { readonly kind: "roles"; readonly roles: Roles }
@@ -101,7 +101,7 @@ function configure(state: State, { configuration, recalled }: Extract<Event, { k
         {
           spec,
           demand: sameForecast ? known.demand : createDemand(spec.forecast, learnt?.demand),
-          capacity: sameCapacity ? known.capacity : createCapacity(spec.capacity, learnt?.samples),
+          capacity: sameCapacity ? known.capacity : createCapacity(spec.capacity, learnt?.capacity),
           source: known?.source,
         },
       ];
@@ -183,7 +183,7 @@ function takeResource(
 /** What the serving instances carry when each is full; NaN while nobody is known to serve. */
 function carriedRps({ capacity, spec }: Watched, roles: Roles | undefined): number {
   const serving = roles?.instances.filter(({ phase }) => phase === "serving").length ?? 0;
-  return serving > 0 ? (serving * capacity.view().instanceRps) / spec.capacity.target : Number.NaN;
+  return serving > 0 ? serving * fullInstanceRps(capacity.view(), spec.capacity.target) : Number.NaN;
 }
 
 /** Rejects each reason once in a while. */

@@ -6,7 +6,13 @@
  * part changes slowly while the sum does not.
  */
 
-import { createForecaster, type Forecast, type Forecaster } from "@understudy/forecast/forecaster";
+import type { Alarm } from "@understudy/forecast/alarm";
+import {
+  createForecaster,
+  type Forecast,
+  type Forecaster,
+  type ForecasterOptions,
+} from "@understudy/forecast/forecaster";
 import type { ResourceSpec } from "@understudy/model/policy";
 import type { Row } from "./batch.ts";
 
@@ -17,6 +23,7 @@ const PART_TAU_MS = 10_000;
 /** A step of which less was seen is left out; the forecaster bridges it. */
 const STEP_SEEN_MIN = 1 / 3;
 const HORIZONS_MAX = 16;
+const NO_ALARM: Alarm = { raised: false, probability: 0, leadSteps: 0, detector: "none" };
 const LEVELS = [0.5, 0.9, 0.95, 0.99];
 
 export type Offered = {
@@ -84,15 +91,17 @@ export function offeredFrom(
 
 /** `learnt`: under the same policy. */
 export function createDemand(policy: ForecastPolicy, learnt?: DemandLearnt): Demand {
-  const levels = levelsFor(policy.quantile);
-  const forecaster =
-    learnt?.forecaster ??
-    createForecaster({ stepMs: policy.stepMs, horizons: horizonSteps(policy), quantiles: levels });
+  const options = forecastOptions(policy);
+  const levels = options.quantiles;
+  const forecaster = learnt?.forecaster ?? createForecaster(options);
   const steps = createSteps(forecaster, { stepMs: policy.stepMs, begun: learnt !== undefined });
   const parts = createParts(learnt?.parts);
+  const aheadMs = (ahead: number, newest: Offered) => Math.max(0, steps.beginMs(ahead) - newest.atMs);
   let recent: Offered[] = [];
   let forecast = forecaster.forecast();
-  let alarm = forecaster.alarm();
+  let alarm = NO_ALARM;
+  // A restored forecaster speaks of the time before the gap until it has been given a step after it.
+  let current = false;
 
   return {
     observe(offered, carriedRps = Number.NaN) {
@@ -102,6 +111,7 @@ export function createDemand(policy: ForecastPolicy, learnt?: DemandLearnt): Dem
       if (!steps.add(offered)) return;
       forecast = forecaster.forecast();
       alarm = forecaster.alarm();
+      current = true;
     },
     view() {
       const newest = recent.at(-1);
@@ -113,10 +123,10 @@ export function createDemand(policy: ForecastPolicy, learnt?: DemandLearnt): Dem
           immovableRps: meanOf(recent.map(({ writesPerSecond }) => writesPerSecond)),
           transactionBytes: parts.transactionBytes(),
         },
-        ready: forecast.ready,
+        ready: current && forecast.ready,
         levels,
         horizons: forecast.horizons.map(({ steps: ahead, mean, quantiles }) => ({
-          aheadMs: Math.max(0, steps.beginMs(ahead) - newest.atMs),
+          aheadMs: aheadMs(ahead, newest),
           meanRps: mean,
           totalRps: quantiles,
           movableRps: quantiles.map((quantile) => quantile * movablePart),
@@ -124,13 +134,22 @@ export function createDemand(policy: ForecastPolicy, learnt?: DemandLearnt): Dem
         alarm: {
           raised: alarm.raised,
           probability: alarm.probability,
-          leadMs: alarm.leadSteps * policy.stepMs,
+          leadMs: alarm.leadSteps === 0 ? 0 : aheadMs(alarm.leadSteps, newest),
           detector: alarm.detector,
         },
         scorecard: forecast.scorecard,
       };
     },
     learnt: () => ({ forecaster, parts: parts.sums() }),
+  };
+}
+
+/** All that a forecaster is made from: what it has learnt under others is of no use. */
+export function forecastOptions(policy: ForecastPolicy): ForecasterOptions {
+  return {
+    stepMs: policy.stepMs,
+    horizons: horizonSteps(policy),
+    quantiles: [...new Set([...LEVELS, policy.quantile])].sort((a, b) => a - b),
   };
 }
 
@@ -142,10 +161,6 @@ export function horizonSteps({ stepMs, horizonMs }: Pick<ForecastPolicy, "stepMs
     { length: HORIZONS_MAX },
     (_, i) => 1 + Math.round((i * (count - 1)) / (HORIZONS_MAX - 1)),
   );
-}
-
-function levelsFor(quantile: number): number[] {
-  return [...new Set([...LEVELS, quantile])].sort((a, b) => a - b);
 }
 
 /** Means over steps of the forecaster's grid, from samples of a finer one. */

@@ -29,12 +29,16 @@ function experienced(): State {
   return ticks(heard, { fromMs: START_MS, count: 1_200 }).state;
 }
 
-function ticks(before: State, { fromMs, count }: { fromMs: number; count: number }) {
+const wave = (atMs: number) => 100 + 60 * Math.sin((2 * Math.PI * atMs) / 20_000);
+
+type Ticks = { fromMs: number; count: number; load?: (atMs: number) => number };
+
+function ticks(before: State, { fromMs, count, load = wave }: Ticks) {
   let state = before;
   let last: ReturnType<typeof decide> | undefined;
   for (let index = 1; index <= count; index += 1) {
     const atMs = fromMs + index * TICK_MS;
-    const rps = 100 + 60 * Math.sin((2 * Math.PI * atMs) / 20_000);
+    const rps = load(atMs);
     const rows = [
       {
         readsPerSecond: 0.9 * rps,
@@ -61,21 +65,20 @@ function ticks(before: State, { fromMs, count }: { fromMs: number; count: number
 
 function keptText(state: State): string {
   const { demand, capacity, spec } = state.watched!.get("catalog")!;
-  return learntToText({ demand: demand.learnt(), samples: capacity.samples() }, spec);
+  return learntToText({ demand: demand.learnt(), capacity: capacity.learnt() }, spec);
+}
+
+function restarted(state: State): State {
+  const recalled = new Map([["catalog", learntFromText(keptText(state), SPEC)]]);
+  const configured = { kind: "configured", configuration: exampleConfiguration(), recalled } as const;
+  return decide(INITIAL, configured, START_MS).next;
 }
 
 test("a predictor that is started again goes on: ready at once, with the season and the capacity it had learnt", () => {
   const before = experienced();
-  const text = keptText(before);
-  const recalled = new Map([["catalog", learntFromText(text, SPEC)]]);
-  const begun = decide(
-    INITIAL,
-    { kind: "configured", configuration: exampleConfiguration(), recalled },
-    START_MS,
-  );
   const fromMs = START_MS + 1_200 * TICK_MS;
   const went = ticks(before, { fromMs, count: 30 }).prediction;
-  const goes = ticks(begun.next, { fromMs, count: 30 }).prediction;
+  const goes = ticks(restarted(before), { fromMs, count: 30 }).prediction;
   assert.equal(goes.demand.ready, true);
   assert.equal(goes.demand.scorecard.periodSteps, went.demand.scorecard.periodSteps);
   for (const [h, { meanRps, aheadMs }] of goes.demand.horizons.entries()) {
@@ -88,15 +91,41 @@ test("a predictor that is started again goes on: ready at once, with the season 
   assert.ok(Math.abs(goes.demand.now.transactionBytes - 1_000) < 1);
 });
 
-test("what was learnt under another policy, or is damaged, is refused with the reason", () => {
+test("what an earlier process foresaw is not said as of now: after the gap comes a whole step first", () => {
+  for (const gapMs of [3_000, 3_600_000]) {
+    const fromMs = START_MS + 1_200 * TICK_MS + gapMs;
+    const first = ticks(restarted(experienced()), { fromMs, count: 1 }).prediction;
+    assert.deepEqual([first.demand.ready, first.demand.alarm.raised], [false, false]);
+  }
+});
+
+test("capacity that was learnt under changing load outlives a quiet hour and the restart after it", () => {
+  const fromMs = START_MS + 1_200 * TICK_MS;
+  const quiet = ticks(experienced(), { fromMs, count: 6_000, load: () => 50 }).state;
+  const { capacity } = ticks(restarted(quiet), {
+    fromMs: fromMs + 600_000,
+    count: 100,
+    load: () => 50,
+  }).prediction;
+  assert.equal(capacity.learned, true);
+  assert.ok(Math.abs(capacity.instanceRps - 160) < 5, `${capacity.instanceRps}`);
+});
+
+test("each part holds only under the policy it was learnt under", () => {
   const text = keptText(experienced());
-  const other = { ...SPEC, forecast: { ...SPEC.forecast, stepMs: 500 } };
-  assert.throws(() => learntFromText(text, other), /another policy/);
-  const record = JSON.parse(text);
+  const finer = learntFromText(text, { ...SPEC, forecast: { ...SPEC.forecast, stepMs: 500 } });
+  assert.deepEqual(Object.keys(finer), ["capacity"]);
+  const lower = learntFromText(text, { ...SPEC, capacity: { ...SPEC.capacity, target: 0.5 } });
+  assert.deepEqual(Object.keys(lower), ["demand"]);
+});
+
+test("what is damaged is refused with the reason", () => {
+  const record = JSON.parse(keptText(experienced()));
+  const { demand } = record;
   for (const [broken, why] of [
-    [{ ...record, forecaster: record.forecaster.slice(0, 400) }, /snapshot/],
-    [{ ...record, forecaster: "" }, /snapshot/],
-    [{ ...record, parts: { ...record.parts, reads: -1 } }, /parts\.reads/],
+    [{ ...record, demand: { ...demand, forecaster: demand.forecaster.slice(0, 400) } }, /snapshot/],
+    [{ ...record, demand: { ...demand, forecaster: "" } }, /snapshot/],
+    [{ ...record, demand: { ...demand, parts: { ...demand.parts, reads: -1 } } }, /parts\.reads/],
     [{ ...record, format: 2 }, /format/],
   ] as const)
     assert.throws(() => learntFromText(JSON.stringify(broken), SPEC), why);
@@ -116,28 +145,35 @@ test("any damage to the text is either refused with a RangeError or harmless", (
   );
 });
 
-test("files bring back what was kept; one that cannot be used is said and left out, and so is none", (t) => {
+test("files bring back what was kept; one that cannot be used is said and left out", async (t) => {
   const dir = mkdtempSync(join(tmpdir(), "learnt-"));
   t.after(() => rmSync(dir, { recursive: true }));
   const said: string[] = [];
   const files = openLearntFiles(dir, { warn: (text) => said.push(text) });
   assert.equal(files.recall([SPEC]).size, 0);
-  files.keep(experienced().watched!.values());
+  const watched = [...experienced().watched!.values()];
+  await files.keep(watched);
   assert.equal(openLearntFiles(dir, silent).recall([SPEC]).size, 1);
   assert.deepEqual(said, []);
   writeFileSync(join(dir, "learnt", "catalog.json"), "{}");
   assert.equal(files.recall([SPEC]).size, 0);
   assert.equal(said.length, 1);
+  await files.keep(watched);
+  assert.equal(files.recall([SPEC]).size, 1);
+  await files.keep([]);
+  assert.equal(files.recall([SPEC]).size, 0, "a resource that is gone leaves nothing behind");
 });
 
-test("a disk that takes nothing is said once, and stops nothing", (t) => {
+test("a disk that takes nothing is said once, and stops nothing", async (t) => {
   const dir = mkdtempSync(join(tmpdir(), "learnt-"));
   const said: string[] = [];
+  t.after(() => rmSync(dir, { recursive: true }));
+  // A file where the folder should be: also root cannot write there.
+  writeFileSync(join(dir, "learnt"), "");
   const files = openLearntFiles(dir, { warn: (text) => said.push(text) });
-  rmSync(dir, { recursive: true });
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
   const watched = [...experienced().watched!.values()];
-  files.keep(watched);
-  files.keep(watched);
-  assert.deepEqual(said, ["what was learnt cannot be kept"]);
+  await files.keep(watched);
+  await files.keep(watched);
+  assert.equal(said.length, 1);
+  assert.match(said[0]!, /^what was learnt cannot be kept: make the folder writable/);
 });

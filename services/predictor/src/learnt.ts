@@ -1,16 +1,17 @@
 /**
- * What was learnt of a resource, as text and back: the forecaster's own snapshot, what its requests are like, and the
- * samples its capacity is fitted to. It holds only under the policy it was learnt under.
+ * What was learnt of a resource, as text and back: the forecaster's own snapshot, what its requests are like, and its
+ * capacity. Each of the two parts holds only under what it was learnt under.
  */
 
 import { ForecastError } from "@understudy/forecast/error";
 import { restoreForecaster } from "@understudy/forecast/forecaster";
 import type { ResourceSpec } from "@understudy/model/policy";
 import { z } from "zod";
-import type { LoadSample } from "./capacity.ts";
-import type { DemandLearnt } from "./demand.ts";
+import type { CapacityLearnt } from "./capacity.ts";
+import { type DemandLearnt, forecastOptions } from "./demand.ts";
 
-export type Learnt = { readonly demand: DemandLearnt; readonly samples: readonly LoadSample[] };
+/** A part is undefined when it was learnt under another policy. */
+export type Learnt = { readonly demand?: DemandLearnt; readonly capacity?: CapacityLearnt };
 
 /** JSON has no NaN, which stands for "not measured". */
 const measured = z
@@ -18,35 +19,60 @@ const measured = z
   .nullable()
   .transform((value) => value ?? Number.NaN);
 const sum = z.number().min(0);
+const curveSchema = z.object({
+  signal: z.string(),
+  intercept: z.number(),
+  slope: z.number(),
+  target: measured,
+  rSquared: z.number(),
+  samples: z.number(),
+});
 
 const learntSchema = z.object({
   format: z.literal(1),
-  policy: z.string(),
-  forecaster: z.base64(),
-  parts: z.object({ reads: sum, total: sum, bytes: sum, sized: sum }),
-  samples: z
-    .array(z.object({ rps: measured, signals: z.record(z.string(), measured), workers: measured }))
-    .max(1_000),
+  demand: z.object({
+    under: z.string(),
+    forecaster: z.base64(),
+    parts: z.object({ reads: sum, total: sum, bytes: sum, sized: sum }),
+  }),
+  capacity: z.object({
+    under: z.string(),
+    samples: z
+      .array(z.object({ rps: measured, signals: z.record(z.string(), measured), workers: measured }))
+      .max(1_000),
+    view: z.object({
+      instanceRps: z.number().positive(),
+      bindingSignal: z.string(),
+      curves: z.array(curveSchema).max(64),
+      learned: z.boolean(),
+    }),
+  }),
 });
 
-type Policy = Pick<ResourceSpec, "name" | "forecast" | "capacity">;
+type Policy = Pick<ResourceSpec, "forecast" | "capacity">;
 
-export function learntToText({ demand, samples }: Learnt, policy: Policy): string {
+export function learntToText({ demand, capacity }: Required<Learnt>, policy: Policy): string {
+  const forecaster = Buffer.from(demand.forecaster.snapshot()).toString("base64");
   return JSON.stringify({
     format: 1,
-    policy: policyOf(policy),
-    forecaster: Buffer.from(demand.forecaster.snapshot()).toString("base64"),
-    parts: demand.parts,
-    samples,
+    demand: { under: demandKey(policy), forecaster, parts: demand.parts },
+    capacity: { under: capacityKey(policy), ...capacity },
   } satisfies Record<keyof z.input<typeof learntSchema>, unknown>);
 }
 
-/** Throws a RangeError that says why it cannot be used: it is damaged, or was learnt under another policy. */
+/** Throws a RangeError that says what is damaged. */
 export function learntFromText(text: string, policy: Policy): Learnt {
-  const { forecaster, parts, samples, ...kept } = parse(text);
-  if (kept.policy !== policyOf(policy)) throw new RangeError("it was learnt under another policy");
+  const { demand, capacity } = parse(text);
+  const { under, ...learntCapacity } = capacity;
+  return {
+    ...(demand.under === demandKey(policy) && { demand: restoreDemand(demand) }),
+    ...(under === capacityKey(policy) && { capacity: learntCapacity }),
+  };
+}
+
+function restoreDemand({ forecaster, parts }: z.output<typeof learntSchema>["demand"]): DemandLearnt {
   try {
-    return { demand: { forecaster: restoreForecaster(Buffer.from(forecaster, "base64")), parts }, samples };
+    return { forecaster: restoreForecaster(Buffer.from(forecaster, "base64")), parts };
   } catch (error) {
     if (!(error instanceof ForecastError)) throw error;
     throw new RangeError(error.message, { cause: error });
@@ -62,6 +88,10 @@ function parse(text: string): z.output<typeof learntSchema> {
   }
 }
 
-function policyOf({ name, forecast, capacity }: Policy): string {
-  return JSON.stringify([name, forecast, capacity]);
+function demandKey({ forecast }: Policy): string {
+  return JSON.stringify(forecastOptions(forecast));
+}
+
+function capacityKey({ capacity }: Policy): string {
+  return JSON.stringify(capacity);
 }

@@ -43,7 +43,8 @@ export function createLoop({
         name: "configuration",
         async run(signal) {
           for await (const configuration of followConfiguration(bus, signal, SERVICE)) {
-            take({ kind: "configured", configuration, recalled: files.recall(configuration.resources) });
+            const unknown = configuration.resources.filter(({ name }) => !state.watched?.has(name));
+            take({ kind: "configured", configuration, recalled: files.recall(unknown) });
           }
         },
       },
@@ -52,7 +53,7 @@ export function createLoop({
         async run(signal) {
           while (!signal.aborted) {
             await pause(KEEP_EVERY_MS, signal);
-            files.keep(state.watched?.values() ?? []);
+            if (state.watched) await files.keep([...state.watched.values()]);
           }
         },
       },

@@ -56,12 +56,22 @@ test("a chart of each series is drawn, with the marks of its alarms", async (t) 
   assert.ok(chart.includes('fill="#dc2626"'), "alarms are marked");
 });
 
+test("an answer of Prometheus' range API is read as well", async () => {
+  const values = Array.from({ length: 200 }, (_, step) => [1_600_000_000 + 15 * step, String(step % 10)]);
+  const data = { resultType: "matrix", result: [{ metric: { __name__: "up", job: "web" }, values }] };
+  const { code, out } = await understudy(["backtest", "-"], JSON.stringify({ status: "success", data }));
+  assert.equal(code, 0);
+  assert.match(out, /^standard input +200 +15 s /m);
+});
+
 test("what cannot be done is one sentence and exit code 2", async () => {
   const failing = [
     { args: ["backtest", "/nowhere.csv"], why: /cannot read \/nowhere\.csv/ },
     { args: ["backtest", "-", "--column", "disk"], why: /no column "disk"; it has requests, memory/ },
     { args: ["backtest", "-", "--horizons", "5,1"], why: /ascending/ },
-    { args: ["backtest", "-", "--budget", "0.5"], why: /0 to 0\.2/ },
+    { args: ["backtest", "-", "--budget", "0.5"], why: /0\.001 to 0\.2/ },
+    { args: ["backtest", "-", "--budget", "0"], why: /0\.001 to 0\.2/ },
+    { args: ["backtest", "-", "--warm-up", "0"], why: /0\.05 to 0\.9/ },
   ];
   for (const { args, why } of failing) {
     const { code, err } = await understudy(args, CSV);

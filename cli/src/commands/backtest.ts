@@ -8,6 +8,7 @@ import { basename, join } from "node:path";
 import { type Backtest, backtest, LEVELS } from "@understudy/forecast/backtest";
 import { parseSeries, type Series } from "@understudy/forecast/csv";
 import { LEADS, WITHIN_STEPS } from "@understudy/forecast/overload-task";
+import { parsePrometheus } from "@understudy/forecast/prometheus";
 import { type Command, InvalidArgumentError } from "commander";
 import { renderChart } from "../backtest/chart.ts";
 import { CliError } from "../error.ts";
@@ -17,6 +18,7 @@ import { readInput } from "../input.ts";
 /** Below that there is nothing to judge once the warm-up is off. */
 const STEPS_MIN = 100;
 const HORIZON_MAX = 1_000;
+const HORIZONS_MAX = 16;
 
 type BacktestOptions = Globals & {
   readonly column?: string;
@@ -35,16 +37,21 @@ export function addCommand(program: Command): void {
     .description("run recorded series through the forecast, and show how good it would have been")
     .argument(
       "<file...>",
-      "CSV files: a time (seconds, milliseconds or a date), then one series a column; - for standard input",
+      "CSV: a time (seconds, milliseconds or a date), then one series a column; or JSON of Prometheus' query_range; - for standard input",
     )
     .option("--column <name>", "only the column with this heading")
     .option("--horizons <steps>", "how far ahead, in steps, ascending", parseHorizons, [1, 5, 15, 30])
-    .option("--warm-up <part>", "of the series in which nothing is judged, 0 to 0.9", partUpTo(0.9), 0.3)
+    .option(
+      "--warm-up <part>",
+      "of the series in which nothing is judged, 0.05 to 0.9",
+      partBetween(0.05, 0.9),
+      0.3,
+    )
     .option("--threshold <value>", "to be warned of (default: 90th percentile of the warm-up)", parseNumber)
     .option(
       "--budget <part>",
       "of quiet steps in which an alarm may stand, 0.001 to 0.2",
-      partUpTo(0.2),
+      partBetween(0.001, 0.2),
       0.01,
     )
     .option("--charts <folder>", "write an SVG of each series there")
@@ -56,6 +63,8 @@ export function addCommand(program: Command): void {
 function parseHorizons(text: string): number[] {
   const horizons = text.split(",").map(Number);
   const rising = horizons.every((steps, index) => index === 0 || steps > horizons[index - 1]!);
+  if (horizons.length > HORIZONS_MAX)
+    throw new InvalidArgumentError(`At most ${HORIZONS_MAX} can be looked at at once.`);
   const whole = horizons.every((steps) => Number.isInteger(steps) && steps >= 1 && steps <= HORIZON_MAX);
   if (!rising || !whole)
     throw new InvalidArgumentError(
@@ -64,10 +73,11 @@ function parseHorizons(text: string): number[] {
   return horizons;
 }
 
-function partUpTo(max: number): (text: string) => number {
+function partBetween(min: number, max: number): (text: string) => number {
   return (text) => {
     const part = parseNumber(text);
-    if (part < 0 || part > max) throw new InvalidArgumentError(`It must be a number from 0 to ${max}.`);
+    if (part < min || part > max)
+      throw new InvalidArgumentError(`It must be a number from ${min} to ${max}.`);
     return part;
   };
 }
@@ -94,7 +104,9 @@ function backtestFiles(files: readonly string[], options: BacktestOptions): void
 
 function seriesOf(file: string, column: string | undefined): { name: string; series: Series }[] {
   const { name: source, text } = readInput(file);
-  const columns = readable(source, () => parseSeries(text));
+  const columns = readable(source, () =>
+    text.trimStart().startsWith("{") ? parsePrometheus(text) : parseSeries(text),
+  );
   const wanted = columns.filter(({ name }) => column === undefined || name === column);
   if (wanted.length === 0) {
     const names = columns.map(({ name }) => name).join(", ");
@@ -106,7 +118,7 @@ function seriesOf(file: string, column: string | undefined): { name: string; ser
       "invalid",
       `${source}: ${short.name} has ${short.values.length} steps, at least ${STEPS_MIN} are needed`,
     );
-  const stem = basename(source, ".csv");
+  const stem = basename(source).replace(/\.(csv|json)$/, "");
   return wanted.map((series) => ({ name: columns.length > 1 ? `${stem}/${series.name}` : stem, series }));
 }
 

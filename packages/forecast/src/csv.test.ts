@@ -23,6 +23,15 @@ test("of two rows with one time the later line counts, and a night without sampl
   const [one] = parseSeries("t,v\n0,1\n1,2\n1,3\n2,4\n100000,5");
   assert.deepEqual([...one!.values.subarray(0, 3)], [1, 3, 4]);
   assert.equal(one!.values.length, 603);
+  const [a, b] = parseSeries("t,a,b\n0,1,\n0,,5\n1,2,6");
+  assert.deepEqual(
+    [[...a!.values], [...b!.values]],
+    [
+      [1, 2],
+      [5, 6],
+    ],
+    "an empty cell takes nothing away",
+  );
 });
 
 test("what cannot be read is named with its line", () => {

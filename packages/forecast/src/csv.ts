@@ -18,7 +18,7 @@ const HOLE_STEPS_MAX = 600;
 /** A number beyond this is a time in milliseconds: as seconds it would be the year 5138. */
 const SECONDS_MAX = 1e11;
 
-type Row = { readonly atMs: number; readonly values: readonly number[] };
+export type Row = { readonly atMs: number; readonly values: readonly number[] };
 
 /**
  * Every column after the first. Times are seconds or milliseconds since 1970 or dates; rows may come in any order, empty
@@ -31,14 +31,23 @@ export function parseSeries(csv: string): Series[] {
   const head = filled[0] && isHeading(filled[0].text) ? cellsOf(filled.shift()!.text) : undefined;
   const width = head?.length ?? (filled[0] ? cellsOf(filled[0].text).length : 0);
   const rows = filled.map(({ text, number }) => rowOf(text, { number, width }));
-  rows.sort((a, b) => a.atMs - b.atMs);
+  const names = Array.from({ length: width - 1 }, (_, index) => head?.[index + 1] || `value ${index + 1}`);
+  return seriesOf(rows, names);
+}
+
+/** One series for each column of the rows. Throws a RangeError when they are fewer than two or all at one time. */
+export function seriesOf(unsorted: readonly Row[], names: readonly string[]): Series[] {
+  const rows = unsorted.toSorted((a, b) => a.atMs - b.atMs);
   if (rows.length < 2) throw new RangeError("fewer than two rows");
   const stepMs = medianStepMs(rows);
   const places = placesOf(rows, stepMs);
-  return Array.from({ length: width - 1 }, (_, column) => {
+  return names.map((name, column) => {
     const values = new Float64Array(places.at(-1)! + 1).fill(Number.NaN);
-    for (const [index, place] of places.entries()) values[place] = rows[index]!.values[column]!;
-    return { name: head?.[column + 1] || `value ${column + 1}`, stepMs, startMs: rows[0]!.atMs, values };
+    for (const [index, place] of places.entries()) {
+      const value = rows[index]!.values[column]!;
+      if (!Number.isNaN(value)) values[place] = value;
+    }
+    return { name, stepMs, startMs: rows[0]!.atMs, values };
   });
 }
 
@@ -55,7 +64,9 @@ function rowOf(line: string, { number, width }: { number: number; width: number 
   const atMs = timeMsOf(time);
   if (!Number.isFinite(atMs)) throw new RangeError(`line ${number}: "${time}" is no time`);
   if (width < 2 || cells.length !== width - 1)
-    throw new RangeError(`line ${number}: ${cells.length + 1} columns, wanted ${Math.max(2, width)}`);
+    throw new RangeError(
+      `line ${number}: ${cells.length + 1} columns, wanted ${Math.max(2, width)}, with a comma between them`,
+    );
   return { atMs, values: cells.map((cell) => numberOf(cell, number)) };
 }
 

@@ -9,7 +9,7 @@ import type { Decision, Event, State } from "./events.ts";
 import { hearLoad, hearPrediction, newResource, type ResourceState } from "./resource-state.ts";
 import { learnCreations } from "./scale.ts";
 
-/** A prediction is decided on at once, also one that comes soon after a late one: left to the tick, its sample would be 100 ms old. Only a flood is thinned. */
+/** A prediction is decided on at once, also one that comes soon after a late one: left to the tick, its sample would be 100 ms old. Only what comes within 25 ms of another decision waits. */
 const DECIDE_EVERY_MS = 25;
 /** Without predictions the tick decides. */
 const TICK_AFTER_MS = 150;

@@ -216,3 +216,7 @@ describe("watching a process", { timeout: 30_000 }, () => {
     assert.ok(seen[0]?.from === "process" && seen[0].condition === "gone");
   });
 });
+
+it("many processes are looked at less often, so that the looks are bounded", () => {
+  assert.deepEqual([1, 40, 41, 100, 1_000].map(pollMs), [20, 20, 20.5, 50, 500]);
+});

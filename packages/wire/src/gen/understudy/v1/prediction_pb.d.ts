@@ -232,6 +232,8 @@ export declare type CapacityCurve = Message<"understudy.v1.CapacityCurve"> & {
 export declare const CapacityCurveSchema: GenMessage<CapacityCurve>;
 
 /**
+ * Will demand exceed what the serving instances carry when each is full?
+ *
  * @generated from message understudy.v1.Alarm
  */
 export declare type Alarm = Message<"understudy.v1.Alarm"> & {
@@ -241,16 +243,22 @@ export declare type Alarm = Message<"understudy.v1.Alarm"> & {
   raised: boolean;
 
   /**
+   * That it is exceeded within the longest horizon, 0..1.
+   *
    * @generated from field: double probability = 2;
    */
   probability: number;
 
   /**
+   * From the newest sample to the beginning of the step in which it is the likeliest to be; 0: it is exceeded now.
+   *
    * @generated from field: uint32 lead_ms = 3;
    */
   leadMs: number;
 
   /**
+   * Which detector speaks loudest: level, trend, season, quantile, reactive, or none.
+   *
    * @generated from field: string detector = 4;
    */
   detector: string;

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { pause } from "@understudy/model/pause";
 import { followForever, runActors } from "./run.ts";
@@ -69,4 +72,25 @@ describe("following for ever", () => {
     assert.deepEqual(items, [1, 2, 3]);
     assert.deepEqual(lost, ["lost 1", "lost 2"]);
   });
+});
+
+test("a service that cannot close what it opened says so, and ends all the same", async () => {
+  const [run, wait] = [join(import.meta.dirname, "run.ts"), import.meta.resolve("@understudy/model/pause")];
+  const program = `import { runService } from ${JSON.stringify(run)};
+    import { pause } from ${JSON.stringify(wait)};
+    await runService("stuck", async (own) => {
+      own({ close: () => new Promise(() => setInterval(() => undefined, 1_000)) });
+      return [{ name: "wait", run: (signal) => pause(2 ** 30, signal) }];
+    });`;
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", program], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let out = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    out += chunk;
+    if (out.includes("started")) child.kill("SIGTERM");
+  });
+  const [code] = await once(child, "close");
+  assert.equal(code, 1);
+  assert.match(out, /"doing":"close".*did not end in time/);
 });

@@ -27,8 +27,18 @@ export async function runService(
   };
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort());
+  let doing = "start";
+  stop.signal.addEventListener("abort", () => {
+    // Whatever hangs must not keep a stopped service alive; a socket that will not close does no harm.
+    setTimeout(() => {
+      if (doing === "") return process.exit();
+      log.error("did not end in time", { doing });
+      process.exit(1);
+    }, END_WITHIN_MS).unref();
+  });
   try {
     const actors = await open(own, process.env);
+    doing = "run actors";
     log.info("started", { pid: process.pid, actors: actors.map((actor) => actor.name) });
     await runActors(actors, stop);
   } catch (error) {
@@ -36,10 +46,10 @@ export async function runService(
     process.exitCode = 1;
   } finally {
     stop.abort();
+    doing = "close";
     await closeAll(opened, (error) => log.warn("close failed", { error }));
+    doing = "";
   }
-  // Whatever still holds the event loop (a socket that will not close) must not keep a stopped service alive.
-  setTimeout(() => process.exit(), END_WITHIN_MS).unref();
 }
 
 /** Resolves when all actors have ended; rejects with the first failure. */

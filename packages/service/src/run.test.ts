@@ -83,14 +83,14 @@ test("a service that cannot close what it opened says so, and ends all the same"
       return [{ name: "wait", run: (signal) => pause(2 ** 30, signal) }];
     });`;
   const child = spawn(process.execPath, ["--input-type=module", "--eval", program], {
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "inherit", "pipe"],
   });
   let out = "";
-  child.stdout.on("data", (chunk: Buffer) => {
+  child.stderr.on("data", (chunk: Buffer) => {
     out += chunk;
     if (out.includes("started")) child.kill("SIGTERM");
   });
   const [code] = await once(child, "close");
   assert.equal(code, 1);
-  assert.match(out, /"doing":"close".*did not end in time/);
+  assert.match(out, /"doing":"close".*"msg":"did not end in time"/);
 });

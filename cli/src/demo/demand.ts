@@ -117,8 +117,12 @@ export function traceCurve(
 ): Curve {
   const startMs = points[0]!.atMs;
   const used = points.filter((point) => (point.atMs - startMs) / speed <= lengthMs);
-  const peak = Math.max(...used.map((point) => point.value), Number.MIN_VALUE);
-  return (atMs) => (valueAt(points, startMs + atMs * speed) / peak) * PEAK_UNITS;
+  // Straight lines peak at their ends, and the last one may be cut off by the length.
+  const peak = Math.max(...used.map((point) => point.value), valueAt(points, startMs + lengthMs * speed));
+  return (atMs) => {
+    const within = Math.min(atMs, lengthMs);
+    return peak > 0 ? (valueAt(points, startMs + within * speed) / peak) * PEAK_UNITS : 0;
+  };
 }
 
 /** Between two points on a straight line; before the first and after the last their values. */

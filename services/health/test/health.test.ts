@@ -36,6 +36,7 @@ import { ConfigSchema } from "@understudy/wire/gen/event";
 import { headerToWire } from "@understudy/wire/header";
 import { rolesToWire, verdictFromWire } from "@understudy/wire/roles";
 import { createHealth } from "../src/health.ts";
+import { pollMs } from "../src/process.ts";
 import { type Started, startInstance } from "./start-instance.ts";
 
 const WITHIN_MS = 10_000;
@@ -276,16 +277,16 @@ describe("the health service", { timeout: 60_000 }, () => {
     await firstOf("catalog-1", () => true);
   });
 
-  it("says within 50 ms that a killed process is down", async () => {
+  it("says within a few looks that a killed process is down", async () => {
+    // Counted in turns of a timer like that of the looks, not in ms: a busy machine is late with both.
+    let turns = 0;
+    const timer = setInterval(() => (turns += 1), pollMs(1));
     const { pid } = instances.get("catalog-1")!;
-    const killedMs = performance.now();
     process.kill(pid, "SIGKILL");
     const verdict = await becomes("catalog-1", "down");
-    const tookMs =
-      seen.find((one) => one.verdict.state === "down" && one.verdict.instance === "catalog-1")!.atMs -
-      killedMs;
+    clearInterval(timer);
     assert.match(verdict.evidence[0]!.detail, /^exited: process \d+ is/);
-    assert.ok(tookMs < 50, `took ${tookMs} ms`);
+    assert.ok(turns <= 5, `took ${turns} turns`);
   });
 
   it("judges an instance that is made again afresh, and forgets one that is removed", async () => {

@@ -3,7 +3,7 @@
  * curve without noise; and the arrivals drawn from it: a Poisson process, the same for every policy with the same seed.
  */
 
-import { timeMsOf } from "@understudy/forecast/csv";
+import { parseRows } from "@understudy/forecast/csv";
 import { type Random, seededRandom } from "@understudy/testkit/random";
 
 /** Demand in instances at a time since the start of the load. */
@@ -91,20 +91,18 @@ function steps(endMs: number, random: Random): Curve {
 export type TracePoint = { readonly atMs: number; readonly value: number };
 
 /**
- * Points of a CSV file: the first column is a time (seconds, milliseconds or a date), the last one a value. A first line without
- * numbers is a heading. Throws a RangeError that names the line it could not read.
+ * Points of a CSV file: its first column is the time, its last one the value; rows without a value are no points. Throws a
+ * RangeError that names the line it could not read.
  */
 export function parseTrace(csv: string): TracePoint[] {
   const points: TracePoint[] = [];
-  for (const [index, line] of csv.split("\n").entries()) {
-    if (line.trim() === "") continue;
-    const cells = line.split(",");
-    const atMs = timeMsOf(cells[0]!);
-    const value = Number(cells.at(-1));
-    const readable = cells.length > 1 && Number.isFinite(atMs) && Number.isFinite(value) && value >= 0;
-    if (readable && atMs >= (points.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY)) points.push({ atMs, value });
-    else if (index > 0)
-      throw new RangeError(`line ${index + 1}: wanted "time,...,value" with rising times, found "${line}"`);
+  for (const { atMs, values, line } of parseRows(csv).rows) {
+    const value = values.at(-1)!;
+    if (Number.isNaN(value)) continue;
+    if (value < 0) throw new RangeError(`line ${line}: demand of ${value} is below 0`);
+    if (atMs < (points.at(-1)?.atMs ?? atMs))
+      throw new RangeError(`line ${line}: its time is before the last one`);
+    points.push({ atMs, value });
   }
   if (points.length < 2) throw new RangeError("fewer than two points");
   return points;
@@ -118,7 +116,8 @@ export function traceCurve(
   const startMs = points[0]!.atMs;
   const used = points.filter((point) => (point.atMs - startMs) / speed <= lengthMs);
   // Straight lines peak at their ends, and the last one may be cut off by the length.
-  const peak = Math.max(...used.map((point) => point.value), valueAt(points, startMs + lengthMs * speed));
+  const last = valueAt(points, startMs + lengthMs * speed);
+  const peak = used.reduce((most, { value }) => Math.max(most, value), last);
   return (atMs) => {
     const within = Math.min(atMs, lengthMs);
     return peak > 0 ? (valueAt(points, startMs + within * speed) / peak) * PEAK_UNITS : 0;

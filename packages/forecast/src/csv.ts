@@ -21,18 +21,34 @@ const SECONDS_MAX = 1e11;
 export type Row = { readonly atMs: number; readonly values: readonly number[] };
 
 /**
- * Every column after the first. Times are seconds or milliseconds since 1970 or dates; rows may come in any order, empty
- * cells are no samples, and of two rows with one time the later line counts. Throws a RangeError that names the first
- * line which cannot be read, or says that there are fewer than two rows.
+ * Every column after the first, as parseRows reads them. Rows may come in any order, and of two rows with one time the
+ * later line counts. Throws a RangeError that names the first line which cannot be read, or says that there are fewer than
+ * two rows.
  */
 export function parseSeries(csv: string): Series[] {
-  const lines = csv.split(/\r?\n/).map((text, index) => ({ text, number: index + 1 }));
+  const { names, rows } = parseRows(csv);
+  return seriesOf(rows, names);
+}
+
+/**
+ * The rows as they stand in the file, and the headings of their values. A time is seconds or milliseconds since 1970 or a
+ * date; an empty cell is NaN. A first line without a time is the heading. Throws a RangeError that names the first line
+ * which cannot be read.
+ */
+export function parseRows(csv: string): {
+  names: readonly string[];
+  rows: (Row & { readonly line: number })[];
+} {
+  const lines = csv.split(/\r?\n/).map((text, index) => ({ text, line: index + 1 }));
   const filled = lines.filter(({ text }) => text.trim() !== "");
   const head = filled[0] && isHeading(filled[0].text) ? cellsOf(filled.shift()!.text) : undefined;
   const width = head?.length ?? (filled[0] ? cellsOf(filled[0].text).length : 0);
-  const rows = filled.map(({ text, number }) => rowOf(text, { number, width }));
-  const names = Array.from({ length: width - 1 }, (_, index) => head?.[index + 1] || `value ${index + 1}`);
-  return seriesOf(rows, names);
+  const rows = filled.map(({ text, line }) => ({ ...rowOf(text, { line, width }), line }));
+  const names = Array.from(
+    { length: Math.max(0, width - 1) },
+    (_, index) => head?.[index + 1] || `value ${index + 1}`,
+  );
+  return { names, rows };
 }
 
 /** One series for each column of the rows. Throws a RangeError when they are fewer than two or all at one time. */
@@ -59,21 +75,21 @@ function isHeading(line: string): boolean {
   return Number.isNaN(timeMsOf(cellsOf(line)[0]!));
 }
 
-function rowOf(line: string, { number, width }: { number: number; width: number }): Row {
-  const [time = "", ...cells] = cellsOf(line);
+function rowOf(text: string, { line, width }: { line: number; width: number }): Row {
+  const [time = "", ...cells] = cellsOf(text);
   const atMs = timeMsOf(time);
-  if (!Number.isFinite(atMs)) throw new RangeError(`line ${number}: "${time}" is no time`);
+  if (!Number.isFinite(atMs)) throw new RangeError(`line ${line}: "${time}" is no time`);
   if (width < 2 || cells.length !== width - 1)
     throw new RangeError(
-      `line ${number}: ${cells.length + 1} columns, wanted ${Math.max(2, width)}, with a comma between them`,
+      `line ${line}: ${cells.length + 1} columns, wanted ${Math.max(2, width)}, with a comma between them`,
     );
-  return { atMs, values: cells.map((cell) => numberOf(cell, number)) };
+  return { atMs, values: cells.map((cell) => numberOf(cell, line)) };
 }
 
-function numberOf(cell: string, number: number): number {
+function numberOf(cell: string, line: number): number {
   if (cell === "" || /^nan$/i.test(cell)) return Number.NaN;
   const value = Number(cell);
-  if (!Number.isFinite(value)) throw new RangeError(`line ${number}: "${cell}" is no number`);
+  if (!Number.isFinite(value)) throw new RangeError(`line ${line}: "${cell}" is no number`);
   return value;
 }
 

@@ -5,22 +5,29 @@ import { keptOf } from "./record.ts";
 import { type ResourceState, reigning } from "./resource-state.ts";
 import { rolesOf } from "./roles.ts";
 
-/** All that keptOf, rolesOf and gates look at and that can change. */
-const TOLD_OF = [
-  "adopted",
-  "authority",
-  "highestEpoch",
-  "wantedShadows",
-  "protect",
-  "made",
-  "instances",
-  "takeover",
-] as const satisfies readonly (keyof ResourceState)[];
+/** What is told depends on none of these. A field that is not here counts as told: forgetting one costs time, not news. */
+const UNTOLD: ReadonlySet<string> = new Set([
+  "store",
+  "reading",
+  "readAtBootMs",
+  "lease",
+  "renewing",
+  "wish",
+  "sealed",
+  "joining",
+  "inSyncChange",
+  "inSyncUncertain",
+  "saved",
+  "saving",
+  "tickedBootMs",
+  "told",
+  "waitingForPrimary",
+] satisfies (keyof ResourceState)[]);
 
 export function told(before: ResourceState, { next, effects }: Step): Step {
   if (!next.adopted || !next.authority) return { next, effects };
   // Most events change nothing of it, and comparing the texts of all instances each time took a tenth of this service.
-  if (TOLD_OF.every((field) => next[field] === before[field])) return { next, effects };
+  if (sameToOthers(before, next)) return { next, effects };
   const kept = keptOf(next);
   const roles = rolesOf(next);
   const text = {
@@ -31,6 +38,11 @@ export function told(before: ResourceState, { next, effects }: Step): Step {
   const last: Effect[] =
     text.roles === next.told.roles ? [] : [{ kind: "publish-roles", roles, reason: reasonOf(next) }];
   return step({ ...next, told: text }, ...first, ...gates(before, next), ...effects, ...last);
+}
+
+function sameToOthers(before: ResourceState, next: ResourceState): boolean {
+  const fields = Object.keys(next) as (keyof ResourceState)[];
+  return fields.every((field) => UNTOLD.has(field) || next[field] === before[field]);
 }
 
 /** Its primary lives and is only being told so, by us or after our restart: "nobody" would be news, and wrong. */

@@ -14,8 +14,12 @@ export const INSTANCE_COLUMNS = [
 /** Of an instance, from its own Prometheus endpoint. */
 export const APPLICATION_COLUMNS = ["busyWorkers", "workers", "queuedRequests", "servedPerSecond"] as const;
 
-/** Those of which it is known how far they can go, so that an instance's capacity can follow from them. */
-export const BINDING_SIGNALS = ["cpuCores", "busyWorkers"] as const;
+/** Those whose limit a user can say; of busy workers it is what the instance reports. */
+export const LIMITED_SIGNALS = INSTANCE_COLUMNS;
+export type LimitedSignal = (typeof LIMITED_SIGNALS)[number];
+
+/** Those from which an instance's capacity can follow, where their limit is known. */
+export const BINDING_SIGNALS = [...LIMITED_SIGNALS, "busyWorkers"] as const;
 export type BindingSignal = (typeof BINDING_SIGNALS)[number];
 
 /** Of an instance or of the whole resource, from the load balancer's counters. */

@@ -1,6 +1,6 @@
 /** What a user writes in understudy.yaml, after validation and with defaults filled in: the policies cores decide by. */
 
-import type { BindingSignal } from "./metric-names.ts";
+import type { BindingSignal, LimitedSignal } from "./metric-names.ts";
 
 export type Mode = "observe" | "advise" | "act";
 
@@ -30,6 +30,8 @@ export type ResourceSpec = {
   readonly capacity: {
     /** Signals to fit; the first one that reaches its target binds. */
     readonly signals: readonly BindingSignal[];
+    /** How far a signal of one instance can go; one without a limit is fitted, and never binds. */
+    readonly limits: Readonly<Partial<Record<LimitedSignal, number>>>;
     /** Share of a signal's limit to aim at, 0..1. */
     readonly target: number;
     /** First guess for one instance until the curves are fitted, requests per second. */

@@ -1,6 +1,6 @@
 /** What no single field can tell: names that must exist or be unique, and numbers that must fit together. */
 
-import { APPLICATION_COLUMNS } from "@understudy/model/metric-names";
+import { APPLICATION_COLUMNS, LIMITED_SIGNALS } from "@understudy/model/metric-names";
 import type { Configuration, PoolSpec, ResourceSpec } from "@understudy/model/policy";
 import { guess, type Path } from "./configuration-mistakes.ts";
 
@@ -108,6 +108,23 @@ function checkSignals({ capacity, metrics }: ResourceSpec, at: Path): Conflict[]
       path: [...at, "metrics", "path"],
       message: "is missing: metrics.map needs the endpoint to read",
     });
+  }
+  return [...conflicts, ...checkLimits(capacity, [...at, "capacity"])];
+}
+
+function checkLimits({ signals, limits }: ResourceSpec["capacity"], at: Path): Conflict[] {
+  const conflicts: Conflict[] = [];
+  for (const signal of LIMITED_SIGNALS) {
+    // That of cpuCores stands there by default.
+    if (signal === "cpuCores" || limits[signal] === undefined || signals.includes(signal)) continue;
+    conflicts.push({
+      path: [...at, "limits", signal],
+      message: `is of no use: "${signal}" is not in signals`,
+    });
+  }
+  if (!signals.some((signal) => signal === "busyWorkers" || limits[signal] !== undefined)) {
+    const message = "none of them has a limit, so none can bind: say one in capacity.limits";
+    conflicts.push({ path: [...at, "signals"], message });
   }
   return conflicts;
 }

@@ -3,7 +3,7 @@
  * editors and the table in docs/configuration.md come from here. What one field alone cannot tell is in configuration-checks.ts.
  */
 
-import { APPLICATION_COLUMNS, BINDING_SIGNALS } from "@understudy/model/metric-names";
+import { APPLICATION_COLUMNS, BINDING_SIGNALS, type LimitedSignal } from "@understudy/model/metric-names";
 import { isLabel } from "@understudy/model/names";
 import { z } from "zod";
 
@@ -50,14 +50,22 @@ const state = z.strictObject({
     ),
 });
 
+const limits = z.strictObject({
+  cpuCores: z.number().gt(0).default(1).describe("Processors one instance can use; 1: a single thread."),
+  memoryBytes: z.number().gt(0).optional().describe("Memory one instance may use."),
+  networkReceiveBytesPerSecond: z.number().gt(0).optional().describe("What its link carries toward it."),
+  networkTransmitBytesPerSecond: z.number().gt(0).optional().describe("What its link carries from it."),
+} satisfies Record<LimitedSignal, z.ZodType>);
+
 const capacity = z.strictObject({
   signals: z
     .array(z.enum(BINDING_SIGNALS))
     .min(1)
     .default(["cpuCores"])
     .describe(
-      "Signals to fit; the first one that reaches its target binds. cpuCores: of one core; busyWorkers: of the workers the instance reports.",
+      "Signals to fit; the first one that reaches its target binds. The limit of busyWorkers is what the instance reports, of the others what `limits` says; one without a limit is fitted and never binds.",
     ),
+  limits: limits.prefault({}).describe("How far a signal of one instance can go."),
   target: z.number().gt(0).max(1).default(0.7).describe("Share of a signal's limit to aim at."),
   initialRps: z
     .number()

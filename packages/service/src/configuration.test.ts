@@ -111,6 +111,26 @@ test("an application's signal needs its metric's name", () => {
   assert.match(mistakesIn(GOOD.replace("pools:", `${capacity}pools:`)).join(), /metrics\.map\.busyWorkers/);
 });
 
+test("a limit is of a signal that is fitted, and one signal at least has a limit", () => {
+  const withCapacity = (capacity: string) => GOOD.replace("pools:", `    capacity: ${capacity}\npools:`);
+  for (const good of [
+    "{ signals: [cpuCores, memoryBytes], limits: { memoryBytes: 5e8 } }",
+    "{ signals: [cpuCores, memoryBytes], limits: { cpuCores: 2 } }",
+    "{ signals: [memoryBytes, busyWorkers] }\n    metrics: { path: /m, map: { busyWorkers: busy } }",
+  ])
+    assert.equal(parseConfiguration(withCapacity(good), "understudy.yaml").ok, true, good);
+  for (const [bad, why] of [
+    ["{ signals: [memoryBytes] }", /capacity\.signals: none of them has a limit/],
+    [
+      "{ limits: { memoryBytes: 5e8 } }",
+      /limits\.memoryBytes: is of no use: "memoryBytes" is not in signals/,
+    ],
+    ["{ limits: { cpuCores: 0 } }", /capacity\.limits\.cpuCores/],
+    ["{ limits: { busyWorkers: 8 } }", /capacity\.limits\.busyWorkers/],
+  ] as const)
+    assert.match(mistakesIn(withCapacity(bad)).join(), why);
+});
+
 test("text that is no YAML is refused with its line", () => {
   assert.match(mistakesIn("resources:\n  - name: [\n").join(), /^understudy\.yaml:\d: is no YAML: /);
   assert.match(

@@ -21,7 +21,7 @@ export const SPEC: ResourceSpec = {
   driver: "memory",
   run: { command: ["catalog"], env: {}, readyWithinMs: 10_000 },
   state: { paths: ["catalog.db"], consistency: "sqlite", tickMs: 100, critical: "in-sync" },
-  capacity: { signals: ["busyWorkers"], target: 0.85, initialRps: 170 },
+  capacity: { signals: ["busyWorkers"], limits: {}, target: 0.85, initialRps: 170 },
   routing: {
     pool: "web",
     reads: ["GET", "HEAD"],

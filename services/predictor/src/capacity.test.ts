@@ -6,7 +6,12 @@ import { readBatch } from "./batch.ts";
 import { createCapacity, fitCapacity, type LoadSample } from "./capacity.ts";
 import { exampleSpec, metricBatch, START_MS } from "./fixtures.ts";
 
-const POLICY = { signals: ["busyWorkers", "cpuCores"], target: 0.8, initialRps: 150 } as const;
+const POLICY = {
+  signals: ["busyWorkers", "cpuCores"],
+  limits: { cpuCores: 1 },
+  target: 0.8,
+  initialRps: 150,
+} as const;
 const WORKERS = 8;
 /** 40 ms of a worker and 1 ms of CPU for each request. */
 const load = (rps: number, noise = 0): LoadSample => ({

@@ -29,8 +29,6 @@ const SEEN_MIN = 0.25;
 const R_SQUARED_MIN = 0.4;
 /** Beyond this part of its limit a signal is saturated. */
 const SATURATED = 0.92;
-/** Of CPU; of busy workers it is what the instance itself reports. */
-const CPU_LIMIT_CORES = 1;
 const INSTANCES_MAX = 1_000;
 
 export type Curve = {
@@ -155,7 +153,7 @@ export function fullInstanceRps(
 
 /** Fits every signal and finds the one that binds; without one the configured first guess holds. */
 export function fitCapacity(samples: readonly LoadSample[], policy: CapacityPolicy): CapacityView {
-  const fitted = policy.signals.flatMap((signal) => fitSignal(samples, signal, policy.target) ?? []);
+  const fitted = policy.signals.flatMap((signal) => fitSignal(samples, signal, policy) ?? []);
   const curves = fitted.map(({ curve }) => curve);
   const binding = fitted
     .filter(({ carriesRps }) => carriesRps > 0)
@@ -177,9 +175,9 @@ type Fitted = {
 function fitSignal(
   samples: readonly LoadSample[],
   signal: BindingSignal,
-  target: number,
+  { target, limits }: CapacityPolicy,
 ): Fitted | undefined {
-  const limit = limitOf(samples, signal);
+  const limit = limitOf(samples, signal, limits);
   const usable = samples.filter((sample) => isUsable(sample, signal, limit));
   const rates = usable.map(({ rps }) => rps);
   const values = usable.map(({ signals }) => signals[signal]!);
@@ -213,11 +211,11 @@ function median(values: readonly number[]): number {
 }
 
 /** NaN when nothing says how far a signal can go. */
-function limitOf(samples: readonly LoadSample[], signal: BindingSignal): number {
-  switch (signal) {
-    case "cpuCores":
-      return CPU_LIMIT_CORES;
-    case "busyWorkers":
-      return samples.findLast(({ workers }) => workers > 0)?.workers ?? Number.NaN;
-  }
+function limitOf(
+  samples: readonly LoadSample[],
+  signal: BindingSignal,
+  limits: CapacityPolicy["limits"],
+): number {
+  if (signal === "busyWorkers") return samples.findLast(({ workers }) => workers > 0)?.workers ?? Number.NaN;
+  return limits[signal] ?? Number.NaN;
 }

@@ -141,6 +141,15 @@ export declare type DemandForecast = Message<"understudy.v1.DemandForecast"> & {
    * @generated from field: repeated double movable_rps = 4;
    */
   movableRps: number[];
+
+  /**
+   * Quantiles of how full the serving instances will be when they share the demand evenly: the part of its limit in use
+   * of the signal that is the fullest, above 1 when they cannot carry it. Follows from the demand and the curves; empty until
+   * one is learned and an instance serves.
+   *
+   * @generated from field: repeated double utilisation = 5;
+   */
+  utilisation: number[];
 };
 
 /**
@@ -187,7 +196,7 @@ export declare type Capacity = Message<"understudy.v1.Capacity"> & {
 export declare const CapacitySchema: GenMessage<Capacity>;
 
 /**
- * signal = intercept + slope x requests per second, fitted per signal.
+ * A signal of one instance as a function of the requests it serves, fitted per signal.
  *
  * @generated from message understudy.v1.CapacityCurve
  */
@@ -198,6 +207,9 @@ export declare type CapacityCurve = Message<"understudy.v1.CapacityCurve"> & {
   signal: string;
 
   /**
+   * signal = intercept + slope x requests per second: the straight line nearest to the curve where it reaches its target, or
+   * ends when there is none.
+   *
    * @generated from field: double intercept = 2;
    */
   intercept: number;
@@ -208,7 +220,7 @@ export declare type CapacityCurve = Message<"understudy.v1.CapacityCurve"> & {
   slope: number;
 
   /**
-   * Value of the signal that the policy aims at.
+   * Value of the signal that the policy aims at; NaN when its limit is not known.
    *
    * @generated from field: double target = 4;
    */
@@ -223,6 +235,60 @@ export declare type CapacityCurve = Message<"understudy.v1.CapacityCurve"> & {
    * @generated from field: uint32 samples = 6;
    */
   samples: number;
+
+  /**
+   * Which kind of curve predicted best what it had not seen: little, robust, linear (a line each), power or polynomial.
+   *
+   * @generated from field: string family = 7;
+   */
+  family: string;
+
+  /**
+   * Of signal = f(x). A line: intercept, slope; power: factor, exponent; polynomial: of x^0, x^1 and x^2.
+   *
+   * @generated from field: repeated double coefficients = 8;
+   */
+  coefficients: number[];
+
+  /**
+   * What x is: "requests" per second, or "bytes" per second where the sizes of requests tell more.
+   *
+   * @generated from field: string regressor = 9;
+   */
+  regressor: string;
+
+  /**
+   * x of one request per second: 1, or the bytes of a request of late.
+   *
+   * @generated from field: double per_request = 10;
+   */
+  perRequest: number;
+
+  /**
+   * The x that were seen. Outside the curve goes straight on, above at least as steep as it was on the whole.
+   *
+   * @generated from field: double seen_from = 11;
+   */
+  seenFrom: number;
+
+  /**
+   * @generated from field: double seen_to = 12;
+   */
+  seenTo: number;
+
+  /**
+   * Requests per second at which the signal reaches its target; NaN when the curve cannot say.
+   *
+   * @generated from field: double carries_rps = 13;
+   */
+  carriesRps: number;
+
+  /**
+   * Mean size of its errors on what it had not seen, cross-validated, in the signal's unit.
+   *
+   * @generated from field: double validation_error = 14;
+   */
+  validationError: number;
 };
 
 /**

@@ -1,60 +1,44 @@
 /**
- * What one instance carries: for each signal a line, signal = intercept + slope x requests per second, fitted to what
- * instances did, and the rate at which the line reaches the target. The first signal to reach it binds.
+ * What one instance carries: a curve for each signal, fitted to what instances did, and the rate at which the first of
+ * them reaches its target. That one binds.
  *
- * Lines are fitted by the median of slopes (Theil-Sen, ml-regression), which up to a quarter of odd samples cannot bend;
- * those known to be odd are left out before: cold instances (their caches are empty), saturated ones (they serve what
- * they can, not what they are asked), those that did not serve all the time.
- *
- * Busy workers' line is not fitted but known: by Little's law (1961) their mean is rate x service time, through the
- * origin. A fitted one comes out flatter, because the measured rate has noise of its own (regression dilution): it would
- * promise a tenth more than an instance carries.
+ * Curves are fitted on a slow clock, for it takes some milliseconds: all signals in a turn until one is learnt, one a turn
+ * after that. A curve that no longer holds has a turn each time: what was seen of its signal before the change is forgotten,
+ * and when requests have become dearer it is raised at once, until there are samples enough for another.
  */
 
 import type { BindingSignal } from "@understudy/model/metric-names";
-import type { ResourceSpec } from "@understudy/model/policy";
-import { TheilSenRegression } from "ml-regression";
 import type { Row } from "./batch.ts";
+import { valueAt } from "./curve-shape.ts";
+import { type Drift, driftOf, NO_DRIFT, watchDrift } from "./drift.ts";
+import { createLoadBlocks, type LoadSample } from "./load-sample.ts";
+import { median } from "./median.ts";
+import {
+  type CapacityPolicy,
+  type Curve,
+  dearer,
+  fitSignal,
+  isTelling,
+  observationsOf,
+  rateAt,
+} from "./signal-curve.ts";
 
-/** One sample is a mean over so long: at 160 requests per second the rate's noise is 8 % over a second, 4.6 % over three. */
-const BLOCK_MS = 3_000;
-/** The pairs of so many samples are 8,000 slopes: half a millisecond. */
 const SAMPLES_MAX = 128;
-const SAMPLES_MIN = 15;
-const REFIT_EVERY_MS = 5_000;
-/** The slowest sample must be at most this part of the fastest, or there is no slope to see. */
-const VARIETY_MAX = 0.7;
-/** A line is used up to four times what was seen of its signal, not further. */
-const SEEN_MIN = 0.25;
-const R_SQUARED_MIN = 0.4;
-/** Beyond this part of its limit a signal is saturated. */
-const SATURATED = 0.92;
-const INSTANCES_MAX = 1_000;
-
-export type Curve = {
-  readonly signal: string;
-  readonly intercept: number;
-  readonly slope: number;
-  /** Value of the signal to aim at; NaN when its limit is not known. */
-  readonly target: number;
-  readonly rSquared: number;
-  readonly samples: number;
-};
+const TURN_EVERY_MS = 5_000;
+/** Mean size of normal errors to their standard deviation. */
+const SIZE_TO_SIGMA = 1.25;
+/** A change below this part of the signal is none. */
+const NOISE_MIN = 0.05;
+/** Below this part of the most that was seen a signal may be anything: an idle program's work is no cost of requests. */
+const WATCHED_MIN = 0.25;
+/** Few samples say that requests became dearer, and they may be odd: by no more than this at a time. */
+const DEARER_MAX = 4;
 
 export type CapacityView = {
   readonly instanceRps: number;
   readonly bindingSignal: string;
   readonly curves: readonly Curve[];
   readonly learned: boolean;
-};
-
-/** What one warm instance did over a block. */
-export type LoadSample = {
-  readonly rps: number;
-  /** By signal; NaN where it was not measured. */
-  readonly signals: Readonly<Record<string, number>>;
-  /** Workers the instance has; NaN when it does not say. */
-  readonly workers: number;
 };
 
 export type Capacity = {
@@ -65,81 +49,125 @@ export type Capacity = {
 };
 
 /** What is kept of a capacity from one process to the next: the samples, newest last, and what they have said. */
-export type CapacityLearnt = { readonly samples: readonly LoadSample[]; readonly view: CapacityView };
+export type CapacityLearnt = { readonly samples: readonly LoadSample[]; readonly curves: readonly Curve[] };
 
-type CapacityPolicy = ResourceSpec["capacity"];
+type Known = {
+  readonly curve: Curve;
+  /** How many times as dear it says requests are as when it was fitted. */
+  readonly raised: number;
+  /** Undefined after requests became cheaper than when it was fitted, until it is fitted again. */
+  readonly drift: Drift | undefined;
+};
 
 /** `learnt`: under the same policy. */
 export function createCapacity(policy: CapacityPolicy, learnt?: CapacityLearnt): Capacity {
-  const blocks = new Map<string, Block>();
-  const samples: LoadSample[] = learnt?.samples.slice(-SAMPLES_MAX) ?? [];
-  let view: CapacityView = learnt?.view ?? unlearned(policy, []);
-  let fittedMs = Number.NEGATIVE_INFINITY;
+  const blocks = createLoadBlocks(policy.signals);
+  const known = new Map<string, Known>(
+    learnt?.curves.map((curve) => [curve.signal, { curve, raised: 1, drift: NO_DRIFT }]),
+  );
+  let samples: readonly LoadSample[] = learnt?.samples.slice(-SAMPLES_MAX) ?? [];
+  let counted = samples.length;
+  let turns = 0;
+  let turnMs = Number.NEGATIVE_INFINITY;
+  let view = bindingOf(curvesOf(known), policy);
 
-  function refit(atMs: number): void {
-    fittedMs = atMs;
-    const fitted = fitCapacity(samples, policy);
+  function refit(signal: BindingSignal): void {
+    const before = known.get(signal);
+    const curve = fitSignal(samples, { signal, policy, inForce: before?.curve });
     // A quiet hour has no variety: what was learnt before still holds.
-    if (fitted.learned || !view.learned) view = fitted;
+    if (!curve || (isTelling(before?.curve) && !isTelling(curve))) return;
+    known.set(signal, { curve, raised: 1, drift: before?.drift ?? NO_DRIFT });
+  }
+
+  function takeTurn(atMs: number): void {
+    turnMs = atMs;
+    turns += 1;
+    const next = policy.signals[turns % policy.signals.length];
+    for (const signal of policy.signals) {
+      if (!view.learned || signal === next || isDoubted(known.get(signal))) refit(signal);
+    }
+  }
+
+  function watch(sample: LoadSample): void {
+    for (const signal of policy.signals) {
+      const before = known.get(signal);
+      if (!before?.drift || !isTelling(before.curve)) continue;
+      const deviation = deviationOf(before.curve, sample);
+      if (deviation === undefined) continue;
+      const drift = watchDrift(before.drift, { deviation, index: counted - 1 });
+      const drifted = driftOf(drift);
+      if (drifted) samples = forget(samples, { signal, but: counted - drifted.since });
+      known.set(signal, drifted ? afterDrift(before, samples) : { ...before, drift });
+    }
   }
 
   return {
     observe(row, atMs) {
-      const block = blocks.get(row.instance) ?? newBlock(atMs);
-      const next = addToBlock(block, row, { atMs, signals: policy.signals });
-      if (blocks.size >= INSTANCES_MAX) blocks.clear();
-      blocks.set(row.instance, next.block);
-      if (!next.sample) return;
-      samples.push(next.sample);
-      if (samples.length > SAMPLES_MAX) samples.shift();
-      if (atMs - fittedMs >= REFIT_EVERY_MS || atMs < fittedMs) refit(atMs);
+      const sample = blocks.add(row, atMs);
+      if (!sample) return;
+      samples = [...samples, sample].slice(-SAMPLES_MAX);
+      counted += 1;
+      watch(sample);
+      if (atMs - turnMs >= TURN_EVERY_MS || atMs < turnMs) takeTurn(atMs);
+      view = bindingOf(curvesOf(known), policy);
     },
     view: () => view,
-    learnt: () => ({ samples, view }),
+    learnt: () => ({ samples, curves: view.curves }),
   };
 }
 
-type Block = { readonly sinceMs: number; readonly rows: readonly LoadSample[] };
-
-function newBlock(atMs: number): Block {
-  return { sinceMs: atMs, rows: [] };
+/** What a sample shows beside what the curve says; undefined where the curve has seen nothing to compare with. */
+function compare(curve: Curve, sample: LoadSample): { value: number; expected: number } | undefined {
+  const [seen] = observationsOf([sample], curve.signal);
+  const x = seen?.[curve.regressor];
+  // Beyond what was seen a curve may be wrong without any change.
+  if (!seen || x === undefined || !(x >= curve.from && x <= curve.to)) return undefined;
+  const expected = valueAt(curve, x);
+  return expected >= WATCHED_MIN * valueAt(curve, curve.to) ? { value: seen.value, expected } : undefined;
 }
 
-/** Adds a tick; a full block becomes a sample and a new one begins. */
-function addToBlock(
-  block: Block,
-  row: Row,
-  { atMs, signals }: { atMs: number; signals: readonly BindingSignal[] },
-): { block: Block; sample?: LoadSample } {
-  const sample = loadOf(row, signals);
-  const isBroken = Number.isNaN(sample.rps) || atMs - block.sinceMs > 2 * BLOCK_MS || atMs < block.sinceMs;
-  if (isBroken) return { block: newBlock(atMs) };
-  const rows = [...block.rows, sample];
-  if (atMs - block.sinceMs < BLOCK_MS) return { block: { ...block, rows } };
-  return { block: newBlock(atMs), sample: meanSample(rows, signals) };
+/** In standard deviations. */
+function deviationOf(curve: Curve, sample: LoadSample): number | undefined {
+  const compared = compare(curve, sample);
+  if (!compared) return undefined;
+  const { value, expected } = compared;
+  return (value - expected) / Math.max(SIZE_TO_SIGMA * curve.error, NOISE_MIN * expected);
 }
 
-function loadOf(row: Row, signals: readonly BindingSignal[]): LoadSample {
-  const served = row.value("servedPerSecond");
-  const rps = Number.isNaN(served) ? row.value("readsPerSecond") + row.value("writesPerSecond") : served;
-  const isQueueing = row.value("queuedRequests") > 0 && row.value("busyWorkers") >= row.value("workers");
-  return {
-    rps: isQueueing ? Number.NaN : rps,
-    signals: Object.fromEntries(signals.map((name) => [name, row.value(name)])),
-    workers: row.value("workers"),
-  };
+/** As if the signal had not been measured before the newest samples. */
+function forget(
+  samples: readonly LoadSample[],
+  { signal, but }: { signal: BindingSignal; but: number },
+): readonly LoadSample[] {
+  return samples.map((sample, index) =>
+    index >= samples.length - but
+      ? sample
+      : { ...sample, signals: { ...sample.signals, [signal]: Number.NaN } },
+  );
 }
 
-function meanSample(rows: readonly LoadSample[], signals: readonly BindingSignal[]): LoadSample {
-  const mean = (pick: (row: LoadSample) => number) =>
-    rows.reduce((sum, row) => sum + pick(row), 0) / rows.length;
-  return {
-    rps: mean(({ rps }) => rps),
-    signals: Object.fromEntries(
-      signals.map((signal) => [signal, mean((row) => row.signals[signal] ?? Number.NaN)]),
-    ),
-    workers: mean(({ workers }) => workers),
-  };
+/**
+ * Dearer requests raise the curve as the samples since the change say, and when that passes it comes down again, as far as it was
+ * fitted. Cheaper ones wait until a curve is fitted to them: to promise too much costs more than a shadow too many.
+ */
+function afterDrift({ curve, raised }: Known, samples: readonly LoadSample[]): Known {
+  const factors = samples.flatMap((sample) => {
+    const compared = compare(curve, sample);
+    return compared ? [compared.value / compared.expected] : [];
+  });
+  const factor = Math.max(1 / raised, Math.min(DEARER_MAX, median(factors)));
+  return factor === 1
+    ? { curve, raised, drift: undefined }
+    : { curve: dearer(curve, factor), raised: raised * factor, drift: NO_DRIFT };
+}
+
+/** Its curve is not the one that was fitted, or is no longer watched. */
+function isDoubted(known: Known | undefined): boolean {
+  return known !== undefined && (known.raised !== 1 || !known.drift);
+}
+
+function curvesOf(known: ReadonlyMap<string, Known>): readonly Curve[] {
+  return [...known.values()].map(({ curve }) => curve);
 }
 
 /** What an instance carries when its binding signal is at its limit; `target` is the policy's. */
@@ -148,74 +176,19 @@ export function fullInstanceRps(
   target: number,
 ): number {
   const curve = learned ? curves.find(({ signal }) => signal === bindingSignal) : undefined;
-  return curve ? (curve.target / target - curve.intercept) / curve.slope : instanceRps / target;
+  return curve ? rateAt(curve, curve.target / target) : instanceRps / target;
 }
 
 /** Fits every signal and finds the one that binds; without one the configured first guess holds. */
 export function fitCapacity(samples: readonly LoadSample[], policy: CapacityPolicy): CapacityView {
-  const fitted = policy.signals.flatMap((signal) => fitSignal(samples, signal, policy) ?? []);
-  const curves = fitted.map(({ curve }) => curve);
-  const binding = fitted
-    .filter(({ carriesRps }) => carriesRps > 0)
-    .reduce<Fitted | undefined>((a, b) => (a && a.carriesRps <= b.carriesRps ? a : b), undefined);
-  if (!binding) return unlearned(policy, curves);
-  return { instanceRps: binding.carriesRps, bindingSignal: binding.curve.signal, curves, learned: true };
+  const curves = policy.signals.flatMap((signal) => fitSignal(samples, { signal, policy }) ?? []);
+  return bindingOf(curves, policy);
 }
 
-function unlearned({ signals, initialRps }: CapacityPolicy, curves: readonly Curve[]): CapacityView {
-  return { instanceRps: initialRps, bindingSignal: signals[0] ?? "", curves, learned: false };
-}
-
-type Fitted = {
-  readonly curve: Curve;
-  /** Rate at the target; NaN when the line cannot say. */
-  readonly carriesRps: number;
-};
-
-function fitSignal(
-  samples: readonly LoadSample[],
-  signal: BindingSignal,
-  { target, limits }: CapacityPolicy,
-): Fitted | undefined {
-  const limit = limitOf(samples, signal, limits);
-  const usable = samples.filter((sample) => isUsable(sample, signal, limit));
-  const rates = usable.map(({ rps }) => rps);
-  const values = usable.map(({ signals }) => signals[signal]!);
-  // Strictly below: an instance that is never asked has rates of 0 only, and no line goes through one point.
-  if (usable.length < SAMPLES_MIN || !(Math.min(...rates) < VARIETY_MAX * Math.max(...rates)))
-    return undefined;
-  const fitted = new TheilSenRegression(rates, values);
-  const { r2 } = fitted.score(rates, values);
-  const { intercept, slope } = signal === "busyWorkers" ? lineOfLittle(rates, values) : fitted;
-  if (!Number.isFinite(slope + intercept)) return undefined;
-  const rSquared = Number.isFinite(r2) ? r2 : 0;
-  const curve = { signal, intercept, slope, target: target * limit, rSquared, samples: usable.length };
-  const isSeen = Math.max(...values) >= SEEN_MIN * limit;
-  const says = isSeen && slope > 0 && rSquared >= R_SQUARED_MIN;
-  return { curve, carriesRps: says ? (curve.target - intercept) / slope : Number.NaN };
-}
-
-/** Through the origin, with the median service time as its slope. */
-function lineOfLittle(rates: readonly number[], busy: readonly number[]): Pick<Curve, "intercept" | "slope"> {
-  const serviceTimes = busy.map((value, i) => value / rates[i]!).filter(Number.isFinite);
-  return { intercept: 0, slope: median(serviceTimes) };
-}
-
-function isUsable({ rps, signals }: LoadSample, signal: BindingSignal, limit: number): boolean {
-  const value = signals[signal] ?? Number.NaN;
-  return Number.isFinite(rps) && Number.isFinite(value) && !(value > SATURATED * limit);
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-}
-
-/** NaN when nothing says how far a signal can go. */
-function limitOf(
-  samples: readonly LoadSample[],
-  signal: BindingSignal,
-  limits: CapacityPolicy["limits"],
-): number {
-  if (signal === "busyWorkers") return samples.findLast(({ workers }) => workers > 0)?.workers ?? Number.NaN;
-  return limits[signal] ?? Number.NaN;
+function bindingOf(curves: readonly Curve[], { signals, initialRps }: CapacityPolicy): CapacityView {
+  const binding = curves
+    .filter(isTelling)
+    .reduce<Curve | undefined>((a, b) => (a && a.carriesRps <= b.carriesRps ? a : b), undefined);
+  if (!binding) return { instanceRps: initialRps, bindingSignal: signals[0] ?? "", curves, learned: false };
+  return { instanceRps: binding.carriesRps, bindingSignal: binding.signal, curves, learned: true };
 }

@@ -119,13 +119,23 @@ test("each part holds only under the policy it was learnt under", () => {
   assert.deepEqual(Object.keys(lower), ["demand"]);
 });
 
+test("what an older version learnt of a capacity is left out, and its demand is kept", () => {
+  const record = JSON.parse(keptText(experienced()));
+  const view = { instanceRps: 160, bindingSignal: "busyWorkers", curves: [], learned: true };
+  const capacity = { under: JSON.stringify(SPEC.capacity), samples: [], view };
+  assert.deepEqual(Object.keys(learntFromText(JSON.stringify({ ...record, capacity }), SPEC)), ["demand"]);
+});
+
 test("what is damaged is refused with the reason", () => {
   const record = JSON.parse(keptText(experienced()));
-  const { demand } = record;
+  const { demand, capacity } = record;
+  const curve = { ...capacity.curves[0], coefficients: [1] };
   for (const [broken, why] of [
     [{ ...record, demand: { ...demand, forecaster: demand.forecaster.slice(0, 400) } }, /snapshot/],
     [{ ...record, demand: { ...demand, forecaster: "" } }, /snapshot/],
     [{ ...record, demand: { ...demand, parts: { ...demand.parts, reads: -1 } } }, /parts\.reads/],
+    [{ ...record, capacity: { ...capacity, curves: [curve] } }, /curves\.0/],
+    [{ ...record, capacity: { ...capacity, samples: [{}] } }, /samples\.0/],
     [{ ...record, format: 2 }, /format/],
   ] as const)
     assert.throws(() => learntFromText(JSON.stringify(broken), SPEC), why);

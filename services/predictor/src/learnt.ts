@@ -8,6 +8,8 @@ import { restoreForecaster } from "@understudy/forecast/forecaster";
 import type { ResourceSpec } from "@understudy/model/policy";
 import { z } from "zod";
 import type { CapacityLearnt } from "./capacity.ts";
+import { REGRESSORS } from "./choose-curve.ts";
+import { FAMILIES, isIncreasing } from "./curve-shape.ts";
 import { type DemandLearnt, forecastOptions } from "./demand.ts";
 
 /** A part is undefined when it was learnt under another policy. */
@@ -19,14 +21,22 @@ const measured = z
   .nullable()
   .transform((value) => value ?? Number.NaN);
 const sum = z.number().min(0);
-const curveSchema = z.object({
-  signal: z.string(),
-  intercept: z.number(),
-  slope: z.number(),
-  target: measured,
-  rSquared: z.number(),
-  samples: z.number(),
-});
+const curveSchema = z
+  .object({
+    signal: z.string(),
+    family: z.enum(FAMILIES),
+    coefficients: z.array(z.number()).max(3),
+    from: z.number(),
+    to: z.number(),
+    regressor: z.enum(REGRESSORS),
+    perRequest: z.number().positive(),
+    target: measured,
+    carriesRps: measured,
+    error: z.number().min(0),
+    rSquared: z.number(),
+    samples: z.number(),
+  })
+  .refine((curve) => curve.from < curve.to && isIncreasing(curve));
 
 const learntSchema = z.object({
   format: z.literal(1),
@@ -35,19 +45,26 @@ const learntSchema = z.object({
     forecaster: z.base64(),
     parts: z.object({ reads: sum, total: sum, bytes: sum, sized: sum }),
   }),
-  capacity: z.object({
-    under: z.string(),
-    samples: z
-      .array(z.object({ rps: measured, signals: z.record(z.string(), measured), workers: measured }))
-      .max(1_000),
-    view: z.object({
-      instanceRps: z.number().positive(),
-      bindingSignal: z.string(),
-      curves: z.array(curveSchema).max(64),
-      learned: z.boolean(),
-    }),
-  }),
+  /** Of an older form when it was learnt under another policy: then it is not read. */
+  capacity: z.looseObject({ under: z.string() }),
 });
+
+const capacitySchema = z.object({
+  samples: z
+    .array(
+      z.object({
+        rps: measured,
+        bytesPerSecond: measured,
+        signals: z.record(z.string(), measured),
+        workers: measured,
+      }),
+    )
+    .max(1_000),
+  curves: z.array(curveSchema).max(64),
+});
+
+/** Raised when what is kept of a capacity changes its form: an older one then counts as learnt under another policy. */
+const CAPACITY_FORM = 2;
 
 type Policy = Pick<ResourceSpec, "forecast" | "capacity">;
 
@@ -62,11 +79,12 @@ export function learntToText({ demand, capacity }: Required<Learnt>, policy: Pol
 
 /** Throws a RangeError that says what is damaged. */
 export function learntFromText(text: string, policy: Policy): Learnt {
-  const { demand, capacity } = parse(text);
-  const { under, ...learntCapacity } = capacity;
+  const { demand, capacity } = parse(() => learntSchema.parse(JSON.parse(text)));
   return {
     ...(demand.under === demandKey(policy) && { demand: restoreDemand(demand) }),
-    ...(under === capacityKey(policy) && { capacity: learntCapacity }),
+    ...(capacity.under === capacityKey(policy) && {
+      capacity: parse(() => capacitySchema.parse(capacity)),
+    }),
   };
 }
 
@@ -79,9 +97,9 @@ function restoreDemand({ forecaster, parts }: z.output<typeof learntSchema>["dem
   }
 }
 
-function parse(text: string): z.output<typeof learntSchema> {
+function parse<T>(read: () => T): T {
   try {
-    return learntSchema.parse(JSON.parse(text));
+    return read();
   } catch (error) {
     const where = error instanceof z.ZodError ? `: ${error.issues[0]?.path.join(".")}` : "";
     throw new RangeError(`it is not a record of what was learnt${where}`, { cause: error });
@@ -93,5 +111,5 @@ function demandKey({ forecast }: Policy): string {
 }
 
 function capacityKey({ capacity }: Policy): string {
-  return JSON.stringify(capacity);
+  return JSON.stringify([CAPACITY_FORM, capacity]);
 }

@@ -11,6 +11,5 @@ declare module "ml-regression" {
     constructor(x: readonly number[], y: readonly number[]);
     readonly slope: number;
     readonly intercept: number;
-    score(x: readonly number[], y: readonly number[]): { r2: number };
   }
 }

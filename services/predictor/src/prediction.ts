@@ -5,6 +5,7 @@ import type { Hlc } from "@understudy/model/hlc";
 import { type Prediction, PredictionSchema } from "@understudy/wire/gen/prediction";
 import { headerToWire, hlcToWire } from "@understudy/wire/header";
 import type { PredictionView } from "./decide.ts";
+import { type Curve, lineOf } from "./signal-curve.ts";
 
 export function predictionToWire(
   { resource, stepMs, sampledMs, demand, capacity }: PredictionView,
@@ -26,7 +27,7 @@ export function predictionToWire(
     capacity: {
       instanceRps: capacity.instanceRps,
       bindingSignal: capacity.bindingSignal,
-      curves: capacity.curves.map((curve) => ({ ...curve })),
+      curves: capacity.curves.map(curveToWire),
       learned: capacity.learned,
     },
     alarm: { ...alarm },
@@ -40,4 +41,27 @@ export function predictionToWire(
     },
     sampledAt: hlcToWire({ wallMs: sampledMs, counter: 0 }),
   });
+}
+
+function curveToWire(curve: Curve) {
+  const { signal, family, coefficients, regressor, perRequest, from, to } = curve;
+  const { target, carriesRps, error, rSquared, samples } = curve;
+  const shape = {
+    family,
+    coefficients: [...coefficients],
+    regressor,
+    perRequest,
+    seenFrom: from,
+    seenTo: to,
+  };
+  return {
+    signal,
+    ...lineOf(curve),
+    target,
+    rSquared,
+    samples,
+    ...shape,
+    carriesRps,
+    validationError: error,
+  };
 }

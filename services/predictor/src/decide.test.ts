@@ -138,12 +138,12 @@ test("whatever collectors send, predictions are finite and not negative, and eve
   );
 });
 
-function numbersOf({ demand, capacity }: PredictionView): number[] {
+function numbersOf({ demand, capacity, utilisation }: PredictionView): number[] {
   const ahead = demand.horizons.flatMap((horizon) => [
     horizon.aheadMs,
     horizon.meanRps,
     ...horizon.totalRps,
     ...horizon.movableRps,
   ]);
-  return [...Object.values(demand.now), ...ahead, capacity.instanceRps];
+  return [...Object.values(demand.now), ...ahead, capacity.instanceRps, ...utilisation.flat()];
 }

@@ -11,6 +11,7 @@ import { type Batch, type Row, readBatch } from "./batch.ts";
 import { type Capacity, type CapacityView, createCapacity, fullInstanceRps } from "./capacity.ts";
 import { createDemand, type Demand, type DemandView, offeredFrom } from "./demand.ts";
 import type { Learnt } from "./learnt.ts";
+import { utilisationAhead } from "./utilisation.ts";
 
 /** The host whose collector reads the pool speaks for a resource until it was silent for so long. */
 const SOURCE_SILENT_MS = 1_000;
@@ -57,6 +58,8 @@ export type PredictionView = {
   readonly sampledMs: number;
   readonly demand: DemandView;
   readonly capacity: CapacityView;
+  /** Of each horizon, at the levels of its demand; see utilisationAhead. */
+  readonly utilisation: readonly (readonly number[])[];
 };
 
 export type Effect =
@@ -166,8 +169,10 @@ function takeResource(
     const reason = `${where}: sampled at ${batch.atMs}, not after the last sample`;
     return { next: { ...known, source: { ...source, late } }, reason };
   }
-  demand.observe(offered, carriedRps(known, roles));
+  const serving = roles?.instances.filter(({ phase }) => phase === "serving").length ?? 0;
+  demand.observe(offered, carriedRps(known, serving));
   const view = demand.view()!;
+  const carries = { capacity: capacity.view(), serving, target: spec.capacity.target };
   return {
     next: { ...known, source: { host: batch.host, heardMs: nowMs, sampledMs: batch.atMs, late: 0 } },
     prediction: {
@@ -175,14 +180,14 @@ function takeResource(
       stepMs: spec.forecast.stepMs,
       sampledMs: batch.atMs,
       demand: view,
-      capacity: capacity.view(),
+      capacity: carries.capacity,
+      utilisation: utilisationAhead(view.horizons, carries),
     },
   };
 }
 
 /** What the serving instances carry when each is full; NaN while nobody is known to serve. */
-function carriedRps({ capacity, spec }: Watched, roles: Roles | undefined): number {
-  const serving = roles?.instances.filter(({ phase }) => phase === "serving").length ?? 0;
+function carriedRps({ capacity, spec }: Watched, serving: number): number {
   return serving > 0 ? serving * fullInstanceRps(capacity.view(), spec.capacity.target) : Number.NaN;
 }
 

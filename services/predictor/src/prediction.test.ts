@@ -52,3 +52,14 @@ test("a curve says of what family it is, with its coefficients, its range and th
   assert.ok(Math.abs(busy!.coefficients[1]! - 0.04) < 1e-9);
   assert.ok(busy!.validationError < 1e-9);
 });
+
+test("each horizon has the utilisation that its demand makes", () => {
+  const prediction = predicted();
+  const utilisation = prediction.demand.horizons.map((_, index) => [0.1 * index, 0.2 * index]);
+  const { horizons } = onTheWire({ ...prediction, utilisation });
+  assert.deepEqual(
+    horizons.map((horizon) => horizon.utilisation),
+    utilisation,
+  );
+  assert.deepEqual(onTheWire(prediction).horizons[0]?.utilisation, [], "none while nobody is known to serve");
+});

@@ -8,7 +8,7 @@ import type { PredictionView } from "./decide.ts";
 import { type Curve, lineOf } from "./signal-curve.ts";
 
 export function predictionToWire(
-  { resource, stepMs, sampledMs, demand, capacity }: PredictionView,
+  { resource, stepMs, sampledMs, demand, capacity, utilisation }: PredictionView,
   { time, source }: { time: Hlc; source: string },
 ): Prediction {
   const { alarm, scorecard } = demand;
@@ -17,11 +17,12 @@ export function predictionToWire(
     ready: demand.ready,
     stepMs,
     quantileLevels: [...demand.levels],
-    horizons: demand.horizons.map(({ aheadMs, meanRps, totalRps, movableRps }) => ({
+    horizons: demand.horizons.map(({ aheadMs, meanRps, totalRps, movableRps }, index) => ({
       aheadMs: Math.round(aheadMs),
       meanRps,
       totalRps: [...totalRps],
       movableRps: [...movableRps],
+      utilisation: [...(utilisation[index] ?? [])],
     })),
     current: { ...demand.now },
     capacity: {

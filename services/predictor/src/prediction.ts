@@ -1,13 +1,15 @@
 /** What the core says of a resource, as the message for the bus. */
 
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Hlc } from "@understudy/model/hlc";
+import type { LinkForecastSchema } from "@understudy/wire/gen/link";
 import { type Prediction, PredictionSchema } from "@understudy/wire/gen/prediction";
 import { headerToWire, hlcToWire } from "@understudy/wire/header";
 import type { PredictionView } from "./decide.ts";
+import type { LinkView } from "./links.ts";
 
 export function predictionToWire(
-  { resource, stepMs, sampledMs, demand, capacity }: PredictionView,
+  { resource, stepMs, sampledMs, demand, capacity, links }: PredictionView,
   { time, source }: { time: Hlc; source: string },
 ): Prediction {
   const { alarm, scorecard } = demand;
@@ -39,5 +41,28 @@ export function predictionToWire(
       samplesRefused: BigInt(scorecard.refused),
     },
     sampledAt: hlcToWire({ wallMs: sampledMs, counter: 0 }),
+    links: links.map(linkToWire),
   });
+}
+
+function linkToWire({
+  fromHost,
+  toHost,
+  levels,
+  horizons,
+  bytesPerSecond,
+  seedMs,
+}: LinkView): MessageInitShape<typeof LinkForecastSchema> {
+  return {
+    fromHost,
+    toHost,
+    quantileLevels: [...levels],
+    horizons: horizons.map(({ aheadMs, roundTripMs, loss }) => ({
+      aheadMs,
+      roundTripMs: [...roundTripMs],
+      loss: [...loss],
+    })),
+    bytesPerSecond: [...bytesPerSecond],
+    seedMs,
+  };
 }

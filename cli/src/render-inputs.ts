@@ -59,6 +59,7 @@ export function renderInputs(inputs: DecisionInputs | undefined): string[] {
       ? [`demand       ${rate(observed.fastRps)} here, ${part(observed.movablePart)} of it movable`]
       : []),
     ...renderForecast(inputs),
+    ...renderLinks(inputs),
     ...(shift
       ? [`held         ${rate(shift.heldRps)} before, reads ${shift.spread ? "spread" : "at the primary"}`]
       : []),
@@ -78,6 +79,17 @@ function renderForecast({ forecast, settings, decidedAtMs, forecastHeardAtMs }: 
     ({ aheadMs, totalRps }) => `${Math.round(totalRps[level] ?? Number.NaN)} in ${aheadMs / 1000} s`,
   );
   return [`forecast     quantile ${levels[level]}: ${values.join(", ")} (${age})`];
+}
+
+/** At their highest level, which is what adds to a lead time. */
+function renderLinks({ forecast }: DecisionInputs): string[] {
+  return (forecast?.links ?? []).map(({ fromHost, toHost, quantileLevels, horizons, seedMs }) => {
+    const [nearest] = horizons;
+    const roundTrip = `round trip ${(nearest?.roundTripMs.at(-1) ?? Number.NaN).toPrecision(3)} ms`;
+    const lost = `${part(nearest?.loss.at(-1) ?? Number.NaN)} lost`;
+    const copy = seedMs > 0 ? `, a first copy ${(seedMs / 1000).toFixed(1)} s` : "";
+    return `link         ${fromHost} to ${toHost}, quantile ${quantileLevels.at(-1)}: ${roundTrip}, ${lost}${copy}`;
+  });
 }
 
 function renderSettings(settings: DecisionSettings): string {

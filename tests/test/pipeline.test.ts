@@ -14,6 +14,8 @@ import { waitFor } from "@understudy/testkit/wait";
 import { INSTANCE_RPS } from "../src/under-load.ts";
 
 const WITHIN_MS = 20_000;
+/** A link is probed once a second, and known after 21. */
+const LINKS_WITHIN_MS = 60_000;
 
 describe("the pipeline", { concurrency: false }, () => {
   const observed = nothingObserved();
@@ -52,6 +54,7 @@ describe("the pipeline", { concurrency: false }, () => {
     ["collector", subjectOf(TOPICS.metrics, "host-a")],
     ["predictor", subjectOf(TOPICS.predictions, "catalog")],
     ["replicator", subjectOf(TOPICS.roles, "catalog")],
+    ["replicator", subjectOf(TOPICS.replication, "catalog", "catalog-1")],
     ["balancer", subjectOf(TOPICS.scale, "catalog")],
     ["cli", TOPICS.config.filter],
   ] as const) {
@@ -82,6 +85,17 @@ describe("the pipeline", { concurrency: false }, () => {
     });
   });
 
+  test("what the collector measures of a link is forecast, and a decision is made with it", async () => {
+    await withBus("cli", async (bus) => {
+      const { inputs, reason } = await firstWithLinks(bus);
+      const [link] = inputs!.forecast!.links;
+      assert.equal(link?.fromHost, link?.toHost, "the demo has one host");
+      const [nearest] = link!.horizons;
+      assert.ok(nearest!.roundTripMs.at(-1)! > 0 && nearest!.roundTripMs.at(-1)! < 900);
+      assert.ok(reason!.inputs.leadMs! > 1_000, `${reason!.inputs.leadMs}`);
+    });
+  });
+
   async function withBus(user: Parameters<Stack["cluster"]["access"]>[0], use: (bus: Bus) => Promise<void>) {
     const bus = await connectJetStream({ ...stack.cluster.access(user), name: "test" });
     try {
@@ -102,6 +116,18 @@ async function firstReject(bus: Bus, subject: string): Promise<string> {
     if (message.subject === subject && message.service !== "test") return message.reason;
   }
   return "";
+}
+
+async function firstWithLinks(bus: Bus) {
+  const signal = AbortSignal.timeout(LINKS_WITHIN_MS);
+  for await (const { message } of followMessages(bus, TOPICS.weights, {
+    from: "new",
+    signal,
+    service: "test",
+  })) {
+    if (message.inputs?.forecast?.links.length) return message;
+  }
+  throw new Error(`no decision with links within ${LINKS_WITHIN_MS} ms`);
 }
 
 /** The spans of the first trace that went the whole way, by their start. */

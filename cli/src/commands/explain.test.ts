@@ -4,6 +4,7 @@ import { create, fromJson, toJson } from "@bufbuild/protobuf";
 import { recordBurst } from "@understudy/balancer/fixture-recording";
 import { ExplainResponseSchema } from "@understudy/wire/gen/control";
 import { VerdictState } from "@understudy/wire/gen/health";
+import { LinkForecastSchema } from "@understudy/wire/gen/link";
 import { headerToWire } from "@understudy/wire/header";
 import { parseCount, renderExplanation } from "./explain.ts";
 
@@ -24,7 +25,7 @@ test("a decision is shown with its shares, the rule that bound, and what it was 
   c-1       44.4 %  170/s    primary  serving  -       -     -
   c-2       55.6 %  170/s    shadow   serving  -       5 ms  -
   because 300 requests/s foreseen (quantile 0.95), the primary carries 170: 56 % of the reads to 1 shadow, all loaded alike [predictive]
-  numbers      demandRps=300  currentRps=100  forecastRps=300  quantile=0.9500  movablePart=0.9000  instanceRps=170  primaryRps=170  shadowsRps=170  maxShadowShare=0.9000
+  numbers      demandRps=300  currentRps=100  forecastRps=300  leadMs=1000  quantile=0.9500  movablePart=0.9000  instanceRps=170  primaryRps=170  shadowsRps=170  maxShadowShare=0.9000
   alternatives needed=0.4815  alike=0.5556
   demand       100 requests/s here, 90 % of it movable
   forecast     quantile 0.95: 300 in 1 s (heard 0 ms before)
@@ -47,6 +48,23 @@ test("who is limited is shown with why, and a cold one with how long it takes to
   const text = renderExplanation("catalog", create(ExplainResponseSchema, { weights: [decision] }));
   assert.match(text, /c-2 .* suspect .* slow start, 1\.2 s to go\n/);
   assert.match(text, /\n {2}control {6}paused/);
+});
+
+test("a link that made the lead time longer is shown with what is expected of it", () => {
+  const decision = recordBurst().at(-1)!;
+  decision.inputs!.forecast!.links = [
+    create(LinkForecastSchema, {
+      fromHost: "host-a",
+      toHost: "host-b",
+      quantileLevels: [0.5, 0.95],
+      horizons: [{ aheadMs: 1_000, roundTripMs: [80, 123.4], loss: [0, 0.05] }],
+      seedMs: 9_040,
+    }),
+  ];
+  assert.match(
+    renderExplanation("catalog", create(ExplainResponseSchema, { weights: [decision] })),
+    /\n {2}link {9}host-a to host-b, quantile 0\.95: round trip 123 ms, 5 % lost, a first copy 9\.0 s\n/,
+  );
 });
 
 test("a decision without what it was made from, and one that fits nowhere, say what they can", () => {

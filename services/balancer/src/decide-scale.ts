@@ -78,12 +78,13 @@ function scaleReason(state: ResourceState, { scaled, reactive, scale }: ScaleOut
 
 function forecastReason({ spec, observed, instanceRps }: ResourceState, scaled: Scaled): Reason {
   const observedRps = observed?.slowRps ?? 0;
-  const { leadMs, forecastRps = Number.NaN, needs, rule } = scaled;
+  const { leadMs, seedMs, forecastRps = Number.NaN, needs, rule } = scaled;
   const foreseen = Number.isNaN(forecastRps)
     ? "no forecast"
     : `${rps(forecastRps)} foreseen within ${(leadMs / 1000).toFixed(1)} s`;
   const text = `${rps(observedRps)} here, ${foreseen}, ${rps(instanceRps)} an instance`;
-  const inputs = { observedRps, forecastRps, instanceRps, leadMs, quantile: spec.forecast.quantile };
+  const { quantile } = spec.forecast;
+  const inputs = { observedRps, forecastRps, instanceRps, leadMs, seedMs, quantile };
   const alternatives = Object.entries(needs).map(([name, value]) => ({ rule: name, value }));
   return { ...reasonOf(rule, rule === "hold" ? `${text}; held` : text, inputs), alternatives };
 }

@@ -8,6 +8,7 @@ import {
   configurationOf,
   freshnessOf,
   instanceOf,
+  linkOf,
   loadOf,
   POOL,
   predictionOf,
@@ -16,6 +17,7 @@ import {
   SPEC,
   verdictOf,
 } from "./fixtures.ts";
+import type { LinkForecast } from "./links.ts";
 
 const STEP_MS = 100;
 
@@ -75,7 +77,7 @@ function createRunner(): Runner {
     pass,
   };
 
-  /** rps: demand by prediction; load: demand by metrics only; busy: workers busy of 8 each; aheadN: forecast in N ms. */
+  /** rps: demand by prediction; load: demand by metrics only; busy: workers busy of 8 each; aheadN: forecast in N ms; roundTrip, loss, seed: of the link. */
   function pass(args: Readonly<Record<string, string>>): void {
     const untilMs = clock.nowMs + Number(args.ms);
     const ahead = Object.fromEntries(
@@ -96,7 +98,9 @@ function createRunner(): Runner {
         });
       }
       if (args.rps !== undefined) {
-        hear({ kind: "prediction", prediction: predictionOf(Number(args.rps), { sampledAtMs, ahead }) });
+        const links = linksOf(args);
+        const prediction = predictionOf(Number(args.rps), { sampledAtMs, ahead, links });
+        hear({ kind: "prediction", prediction });
       }
       hear({ kind: "tick" });
     }
@@ -109,6 +113,13 @@ function createRunner(): Runner {
     perform(args);
     return describe(spoken);
   };
+}
+
+function linksOf({ roundTrip, loss, seed }: Readonly<Record<string, string>>): LinkForecast[] {
+  if ((roundTrip ?? loss ?? seed) === undefined) return [];
+  return [
+    linkOf({ roundTripMs: Number(roundTrip ?? 0), loss: Number(loss ?? 0), seedMs: Number(seed ?? 0) }),
+  ];
 }
 
 function specOf(args: Readonly<Record<string, string>>): ResourceSpec {

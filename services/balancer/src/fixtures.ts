@@ -3,6 +3,7 @@
 import type { Instance, Roles, Verdict, VerdictState } from "@understudy/model/instance";
 import type { Configuration, PoolSpec, ResourceSpec } from "@understudy/model/policy";
 import type { Freshness, Load, Prediction } from "./inputs.ts";
+import type { LinkForecast } from "./links.ts";
 
 export const RESOURCE = "catalog";
 
@@ -92,7 +93,13 @@ export function predictionOf(
     sampledAtMs,
     ahead = {},
     movablePart = 0.9,
-  }: { sampledAtMs: number; ahead?: Record<number, number>; movablePart?: number },
+    links = [],
+  }: {
+    sampledAtMs: number;
+    ahead?: Record<number, number>;
+    movablePart?: number;
+    links?: readonly LinkForecast[];
+  },
 ): Prediction {
   const horizons = Object.entries(ahead).map(([aheadMs, value]) => ({
     aheadMs: Number(aheadMs),
@@ -107,7 +114,24 @@ export function predictionOf(
     current: { movableRps: totalRps * movablePart, immovableRps: totalRps * (1 - movablePart) },
     instanceRps: 170,
     bindingSignal: "busyWorkers",
+    links,
     sampledAtMs,
+  };
+}
+
+/** The same at each level and horizon. */
+export function linkOf({ roundTripMs = 0, loss = 0, seedMs = 0, toHost = "host-b" }): LinkForecast {
+  return {
+    fromHost: "host-a",
+    toHost,
+    levels: [0.05, 0.95],
+    horizons: [1_000, 5_000].map((aheadMs) => ({
+      aheadMs,
+      roundTripMs: [roundTripMs, roundTripMs],
+      loss: [loss, loss],
+    })),
+    bytesPerSecond: [],
+    seedMs,
   };
 }
 

@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import type { ResourceSpec } from "@understudy/model/policy";
 import { PPM } from "@understudy/model/share";
+import type { LinkForecastSchema } from "@understudy/wire/gen/link";
 import { type MetricBatch, MetricBatchSchema } from "@understudy/wire/gen/metrics";
 import { PredictionSchema, type Prediction as WirePrediction } from "@understudy/wire/gen/prediction";
 import { WeightDecisionSchema } from "@understudy/wire/gen/weight";
@@ -45,10 +46,27 @@ function anyBatch(nowMs: number): fc.Arbitrary<MetricBatch> {
   );
 }
 
+/** Mostly none: one that is refused is refused with its whole prediction. */
+const anyLinks = fc.oneof(
+  { weight: 3, arbitrary: fc.constant<MessageInitShape<typeof LinkForecastSchema>[]>([]) },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(anyNumber, anyNumber, anyNumber).map(([roundTripMs, loss, seedMs]) => [
+      {
+        fromHost: "host-a",
+        toHost: "host-b",
+        quantileLevels: [0.95],
+        horizons: [{ aheadMs: 1_000, roundTripMs: [roundTripMs], loss: [loss] }],
+        seedMs,
+      },
+    ]),
+  },
+);
+
 function anyPrediction(nowMs: number): fc.Arbitrary<WirePrediction> {
   return fc
-    .tuple(anyTime(nowMs), fc.array(anyNumber, { minLength: 4, maxLength: 4 }), fc.boolean())
-    .map(([wallMs, [movableRps, immovableRps, instanceRps, foreseen], ready]) =>
+    .tuple(anyTime(nowMs), fc.array(anyNumber, { minLength: 4, maxLength: 4 }), fc.boolean(), anyLinks)
+    .map(([wallMs, [movableRps, immovableRps, instanceRps, foreseen], ready, links]) =>
       create(PredictionSchema, {
         header: { schema: 1, resource: RESOURCE, time: { wallMs } },
         ready,
@@ -57,6 +75,7 @@ function anyPrediction(nowMs: number): fc.Arbitrary<WirePrediction> {
         horizons: [{ aheadMs: 1_000, totalRps: [foreseen!] }],
         current: { movableRps: movableRps!, immovableRps: immovableRps! },
         capacity: { instanceRps: instanceRps! },
+        links,
       }),
     );
 }

@@ -16,6 +16,7 @@ import { headerToWire, hlcToWire } from "@understudy/wire/header";
 import { instanceToWire, verdictStateToWire } from "@understudy/wire/roles";
 import type { DecisionInputs, Knowledge, Settings } from "./decision.ts";
 import type { Prediction } from "./inputs.ts";
+import { linkToWire } from "./links-wire.ts";
 import type { Observed } from "./resource-state.ts";
 import type { Shift } from "./shift.ts";
 
@@ -70,7 +71,8 @@ function standingToWire(
 }
 
 function predictionToWire(prediction: Prediction): MessageInitShape<typeof PredictionSchema> {
-  const { resource, ready, stepMs, levels, horizons, current, instanceRps, bindingSignal } = prediction;
+  const { resource, ready, stepMs, levels, horizons, current, instanceRps, bindingSignal, links } =
+    prediction;
   const sampledAt = { wallMs: prediction.sampledAtMs, counter: 0 };
   return {
     header: headerToWire({ resource, time: sampledAt, source: "" }),
@@ -81,6 +83,7 @@ function predictionToWire(prediction: Prediction): MessageInitShape<typeof Predi
     current: { ...current },
     capacity: { instanceRps, bindingSignal },
     sampledAt: hlcToWire(sampledAt),
+    links: links.map(linkToWire),
   };
 }
 

@@ -1,5 +1,7 @@
 /** What the balancer hears, in its own words: demand, load, freshness. wire.ts makes them from messages. */
 
+import type { LinkForecast } from "./links.ts";
+
 /** Offered work of the whole resource, requests per second, whoever serves them. */
 export type Demand = { readonly movableRps: number; readonly immovableRps: number };
 
@@ -20,6 +22,8 @@ export type Prediction = {
   /** What one warm instance carries at its target; 0 when unknown. */
   readonly instanceRps: number;
   readonly bindingSignal: string;
+  /** To the hosts of shadows; those that are known well enough. */
+  readonly links: readonly LinkForecast[];
   readonly sampledAtMs: number;
 };
 

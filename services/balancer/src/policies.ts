@@ -5,34 +5,43 @@
 
 import type { Knowledge } from "./decision.ts";
 import { type Demand, forecastPeak, type Prediction } from "./inputs.ts";
+import { linkLeadMs } from "./links.ts";
 import { scaleByBusy } from "./reactive.ts";
 import { isFresh, type ResourceState } from "./resource-state.ts";
 import { clampShadows, type Scaled, scaleByForecast } from "./scale.ts";
 
-/** From a changed weight to less work at the primary: applied in milliseconds, but what is queued there must drain. */
+/**
+ * From a changed weight to less work at the primary: applied in milliseconds, but what is queued there must drain. On top
+ * comes what the link to the shadows adds, both to the reads that go there and to the versions they wait for.
+ */
 export const SHIFT_LEAD_MS = 1_000;
 
 export type Wanted = {
   readonly demandRps: number;
   readonly forecastRps: number | undefined;
+  /** How far ahead was looked; undefined: not at all. */
+  readonly leadMs: number | undefined;
   /** Undefined: by demand. */
   readonly spread: boolean | undefined;
 };
 
 /** What the shares are to be made for, from the demand that is there and what is known of the future. */
 export function demandToServe(state: Knowledge, currentRps: number, nowMs: number): Wanted {
+  const unforeseen = { demandRps: currentRps, forecastRps: undefined, leadMs: undefined };
   switch (state.spec.forecast.policy) {
     case "predictive": {
       const { quantile } = state.spec.forecast;
-      const forecastRps = forecastPeak(freshPrediction(state, nowMs), { withinMs: SHIFT_LEAD_MS, quantile });
-      return { demandRps: Math.max(currentRps, forecastRps ?? 0), forecastRps, spread: undefined };
+      const prediction = freshPrediction(state, nowMs);
+      const leadMs = SHIFT_LEAD_MS + linkLeadMs(prediction?.links ?? [], SHIFT_LEAD_MS);
+      const forecastRps = forecastPeak(prediction, { withinMs: leadMs, quantile });
+      return { demandRps: Math.max(currentRps, forecastRps ?? 0), forecastRps, leadMs, spread: undefined };
     }
     case "reactive":
-      return { demandRps: currentRps, forecastRps: undefined, spread: undefined };
+      return { ...unforeseen, spread: undefined };
     case "static":
-      return { demandRps: currentRps, forecastRps: undefined, spread: true };
+      return { ...unforeseen, spread: true };
     case "none":
-      return { demandRps: currentRps, forecastRps: undefined, spread: false };
+      return { ...unforeseen, spread: false };
   }
 }
 

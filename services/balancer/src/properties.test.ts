@@ -13,6 +13,7 @@ import {
   configurationOf,
   freshnessOf,
   instanceOf,
+  linkOf,
   loadOf,
   POOL,
   predictionOf,
@@ -46,6 +47,16 @@ const anyRoles = fc
 
 type Step = { afterMs: number; event: (nowMs: number) => Event };
 const rate = fc.integer({ min: 0, max: 2_000 });
+const anyLinks = fc.array(
+  fc
+    .record({
+      roundTripMs: fc.integer({ min: 0, max: 1_500 }),
+      loss: fc.double({ min: 0, max: 1, noNaN: true }),
+      seedMs: fc.integer({ min: 0, max: 20_000 }),
+    })
+    .map(linkOf),
+  { maxLength: 2 },
+);
 const anyStep: fc.Arbitrary<Step> = fc
   .oneof(
     anyRoles.map((roles) => () => ({ kind: "roles", roles }) as Event),
@@ -55,11 +66,9 @@ const anyStep: fc.Arbitrary<Step> = fc
     fc.tuple(name, fc.integer({ min: 0, max: 4_000 })).map(([instance, lagMs]) => () => {
       return { kind: "freshness", freshness: freshnessOf(instanceOf(instance), lagMs) } as Event;
     }),
-    fc.tuple(rate, rate, rate).map(([now, soon, later]) => (sampledAtMs: number) => {
-      return {
-        kind: "prediction",
-        prediction: predictionOf(now, { sampledAtMs, ahead: { 1000: soon, 4000: later } }),
-      } as Event;
+    fc.tuple(rate, rate, rate, anyLinks).map(([now, soon, later, links]) => (sampledAtMs: number) => {
+      const ahead = { 1000: soon, 2000: later, 4000: later };
+      return { kind: "prediction", prediction: predictionOf(now, { sampledAtMs, ahead, links }) } as Event;
     }),
     rate.map(
       (rps) => (sampledAtMs: number) => ({ kind: "load", load: loadOf(rps, { sampledAtMs }) }) as Event,

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { predictionOf, SPEC } from "./fixtures.ts";
+import { linkOf, predictionOf, SPEC } from "./fixtures.ts";
+import { SEED_MAX_MS } from "./links.ts";
 import { neededByBusy } from "./reactive.ts";
 import {
   createTimeMs,
@@ -55,7 +56,7 @@ test("an unknown capacity asks for nothing", () => {
 });
 
 test("the lead time is the measured P90 of creations and the warm-up; each creation counts once", () => {
-  assert.equal(leadTimeMs(NO_SCALE, SPEC), 4_000);
+  assert.equal(leadTimeMs(NO_SCALE, SPEC, []), 4_000);
   const born = (name: string, tookMs: number) => ({
     name,
     incarnation: name,
@@ -73,6 +74,22 @@ test("the lead time is the measured P90 of creations and the warm-up; each creat
   const twice = learnCreations(once, of(born("a", 900), born("b", 1_100)));
   assert.equal(twice.creations.length, 2);
   assert.equal(Math.round(createTimeMs(twice, SPEC)), 1_000 + Math.round(1.9 * 100));
+});
+
+test("a first copy that is foreseen to be slow makes the lead time longer, never shorter, and not without end", () => {
+  const seedMs = fc.double({ min: 0, max: 24 * 3600 * 1000, noNaN: true });
+  const creations = fc.array(fc.integer({ min: 1, max: 60_000 }), { maxLength: 16 });
+  fc.assert(
+    fc.property(creations, fc.array(seedMs, { maxLength: 4 }), (tookMs, seeds) => {
+      const known = tookMs.map((ms, index) => ({ incarnation: `${index}`, tookMs: ms }));
+      const scale = { ...NO_SCALE, creations: known };
+      const links = seeds.map((ms) => linkOf({ seedMs: ms }));
+      const without = leadTimeMs(scale, SPEC, []);
+      const leadMs = leadTimeMs(scale, SPEC, links);
+      assert.ok(leadMs >= without && leadMs <= Math.max(without, SEED_MAX_MS + SPEC.shadows.warmUpMs));
+    }),
+  );
+  assert.equal(leadTimeMs(NO_SCALE, SPEC, [linkOf({ seedMs: 9_000 }), linkOf({ seedMs: 300 })]), 11_000);
 });
 
 test("one that was made in the worst of an overload does not make all that follow too early", () => {

@@ -7,6 +7,7 @@
 import type { Instance } from "@understudy/model/instance";
 import type { ResourceSpec } from "@understudy/model/policy";
 import { forecastPeak, type Prediction } from "./inputs.ts";
+import { foreseenSeedMs, type LinkForecast } from "./links.ts";
 
 /** Above all targets by this much is within what a target leaves free: noise must not make a shadow and let it go again. */
 const TOLERANCE = 0.03;
@@ -48,6 +49,8 @@ export type Scaled = {
   readonly next: Scale;
   readonly rule: "predictive" | "reactive" | "hold" | "floor";
   readonly leadMs: number;
+  /** What the first copy alone is foreseen to take; 0: not known. */
+  readonly seedMs: number;
   readonly forecastRps: number | undefined;
   /** What each of them alone would want. */
   readonly needs: { readonly observed: number; readonly forecast: number; readonly keep: number };
@@ -55,13 +58,17 @@ export type Scaled = {
 
 export function scaleByForecast(scale: Scale, inputs: ScaleInputs): Scaled {
   const { spec, prediction, observedRps, nowMs } = inputs;
-  const leadMs = leadTimeMs(scale, spec);
+  const links = prediction?.links ?? [];
+  const leadMs = leadTimeMs(scale, spec, links);
   const { quantile } = spec.forecast;
   // A forecast is made once a step: what it sees first may already be a step old when we read it.
   const withinMs = leadMs + spec.forecast.stepMs;
   const forecastRps = forecastPeak(prediction, { withinMs, quantile });
   // One let go and made again has cost its creation twice: keep it when the rise comes before that has paid.
-  const keepRps = forecastPeak(prediction, { withinMs: withinMs + createTimeMs(scale, spec), quantile });
+  const keepRps = forecastPeak(prediction, {
+    withinMs: withinMs + nextCreateMs(scale, spec, links),
+    quantile,
+  });
   const needs = {
     observed: shadowsFor(observedRps, inputs),
     forecast: shadowsFor(forecastRps ?? 0, inputs),
@@ -80,7 +87,8 @@ export function scaleByForecast(scale: Scale, inputs: ScaleInputs): Scaled {
     forecast: Math.max(needs.forecast, Math.min(needs.keep, scale.wanted)),
     spec,
   });
-  return { next: { ...held, wanted, shortSinceMs }, rule, leadMs, forecastRps, needs };
+  const seedMs = foreseenSeedMs(links);
+  return { next: { ...held, wanted, shortSinceMs }, rule, leadMs, seedMs, forecastRps, needs };
 }
 
 function ruleOf(
@@ -113,8 +121,13 @@ export function clampShadows(shadows: number, spec: ResourceSpec): number {
 }
 
 /** From the request for a shadow to its full speed. */
-export function leadTimeMs(scale: Scale, spec: ResourceSpec): number {
-  return createTimeMs(scale, spec) + spec.shadows.warmUpMs;
+export function leadTimeMs(scale: Scale, spec: ResourceSpec, links: readonly LinkForecast[]): number {
+  return nextCreateMs(scale, spec, links) + spec.shadows.warmUpMs;
+}
+
+/** As measured, on the links as they were then; longer where the first copy alone is foreseen to take longer. */
+function nextCreateMs(scale: Scale, spec: ResourceSpec, links: readonly LinkForecast[]): number {
+  return Math.max(createTimeMs(scale, spec), foreseenSeedMs(links));
 }
 
 /**

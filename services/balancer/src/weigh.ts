@@ -152,6 +152,7 @@ function explain(facts: Facts): Reason {
       demandRps,
       currentRps,
       forecastRps: wanted.forecastRps ?? Number.NaN,
+      leadMs: wanted.leadMs ?? Number.NaN,
       quantile: state.spec.forecast.quantile,
       movablePart: state.observed?.movablePart ?? 1,
       instanceRps: state.instanceRps,

@@ -19,6 +19,7 @@ import { headerToWire, hlcFromWire, hlcToWire } from "@understudy/wire/header";
 import type { Notice, Reason, ScaleDecision, WeightDecision } from "./decision.ts";
 import type { Busy, Demand, Freshness, Load, Prediction } from "./inputs.ts";
 import { inputsToWire } from "./inputs-to-wire.ts";
+import { linksFromWire } from "./links-wire.ts";
 
 /** When and by whom something is said. */
 export type About = { readonly time: Hlc; readonly source: string };
@@ -46,6 +47,7 @@ export function predictionFromWire(wire: WirePrediction): Prediction {
     current: { movableRps: current.movableRps, immovableRps: current.immovableRps },
     instanceRps: isRate(instanceRps) ? instanceRps : 0,
     bindingSignal: capacity?.bindingSignal ?? "",
+    links: linksFromWire(wire.links),
     sampledAtMs: timeFromWire(wire.sampledAt ?? wire.header?.time),
   };
 }

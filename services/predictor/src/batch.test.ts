@@ -13,6 +13,10 @@ const good = () =>
     ],
     {
       atMs: START_MS,
+      links: [
+        { toHost: "host-b", roundTripMs: 0.4, loss: 0.05 },
+        { toHost: "host-c", roundTripMs: Number.NaN, loss: 1 },
+      ],
     },
   );
 
@@ -48,6 +52,13 @@ test("says what is wrong with a batch that cannot be used", () => {
     [(m) => (m.columns[0]!.values[0] = 1e20), /readsPerSecond is 1/],
     [(m) => (m.columns[1]!.values[0] = -1), /writesPerSecond is -1/],
     [(m) => (m.rows[0]!.resource = "a.>"), /not named by DNS labels/],
+    [(m) => (m.links[0]!.toHost = "a.>"), /link to "a\.>" is not named by a DNS label/],
+    [(m) => m.links.push(m.links[1]!), /link to host-c is there twice/],
+    [(m) => (m.links[0]!.roundTripMs = -1), /link to host-b: roundTripMs is -1/],
+    [(m) => (m.links[0]!.roundTripMs = 1e9), /link to host-b: roundTripMs is 1000000000/],
+    [(m) => (m.links[1]!.loss = 1.5), /link to host-c: loss is 1\.5/],
+    [(m) => (m.links[1]!.loss = Number.NEGATIVE_INFINITY), /link to host-c: loss is -Infinity/],
+    [(m) => (m.links = Array(1_001).fill(m.links[0])), /1001 links, at most 1000/],
     [(m) => (m.host = ""), /host "" is not a DNS label/],
     [(m) => (m.intervalMs = 0), /interval_ms is 0/],
     [(m) => (m.header!.time!.wallMs = BigInt(START_MS + 60_000)), /60000 ms ahead of our clock/],

@@ -4,6 +4,7 @@ import { METRIC_NAMES, type MetricName } from "@understudy/model/metric-names";
 import { isLabel } from "@understudy/model/names";
 import type { MetricBatch, MetricRow } from "@understudy/wire/gen/metrics";
 import { hlcFromWire } from "@understudy/wire/header";
+import { badLinks, type LinkSample } from "./link-samples.ts";
 
 /** More would be a mistake: a host has hundreds of instances, not thousands. */
 const ROWS_MAX = 5_000;
@@ -26,13 +27,16 @@ export type Batch = {
   readonly atMs: number;
   readonly intervalMs: number;
   readonly rows: readonly Row[];
+  readonly links: readonly LinkSample[];
 };
 
 const KNOWN: ReadonlySet<string> = new Set(METRIC_NAMES);
 
 export function readBatch(message: MetricBatch, nowMs: number): { batch: Batch } | { reason: string } {
   const atMs = hlcFromWire(message.header?.time).wallMs;
-  const reason = badHead(message, { atMs, nowMs }) ?? badRows(message.rows) ?? badColumns(message);
+  const { host, intervalMs, links } = message;
+  const reason =
+    badHead(message, { atMs, nowMs }) ?? badRows(message.rows) ?? badColumns(message) ?? badLinks(links);
   if (reason) return { reason };
   const columns = new Map(message.columns.map(({ name, values }) => [name, values]));
   const rows = message.rows.map(({ resource, instance }, index) => ({
@@ -40,7 +44,7 @@ export function readBatch(message: MetricBatch, nowMs: number): { batch: Batch }
     instance,
     value: (name: MetricName) => columns.get(name)?.[index] ?? Number.NaN,
   }));
-  return { batch: { host: message.host, atMs, intervalMs: message.intervalMs, rows } };
+  return { batch: { host, atMs, intervalMs, rows, links } };
 }
 
 function badHead(message: MetricBatch, { atMs, nowMs }: { atMs: number; nowMs: number }): string | undefined {

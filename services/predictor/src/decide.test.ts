@@ -122,6 +122,10 @@ const anyBatch = fc
     ),
     host: fc.constantFrom("host-a", "host-b", "no host"),
     intervalMs: fc.integer({ min: 0, max: 2000 }),
+    links: fc.array(
+      fc.record({ toHost: fc.constantFrom("host-a", "host-b"), roundTripMs: anyNumber, loss: anyNumber }),
+      { maxLength: 2 },
+    ),
   })
   .map(({ rows, ...about }): Event => ({ kind: "metrics", message: metricBatch(rows, about) }));
 

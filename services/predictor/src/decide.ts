@@ -7,10 +7,13 @@
 import type { Roles } from "@understudy/model/instance";
 import type { Configuration, ResourceSpec } from "@understudy/model/policy";
 import type { MetricBatch } from "@understudy/wire/gen/metrics";
+import type { ReplicationState } from "@understudy/wire/gen/replication";
 import { type Batch, type Row, readBatch } from "./batch.ts";
 import { type Capacity, type CapacityView, createCapacity, fullInstanceRps } from "./capacity.ts";
+import { type Copying, followCopy, NO_COPYING, type Progress, readProgress } from "./copying.ts";
 import { createDemand, type Demand, type DemandView, offeredFrom } from "./demand.ts";
 import type { Learnt } from "./learnt.ts";
+import { type Links, type LinkView, observeCopy, observeProbes, viewLinks, watchLinks } from "./links.ts";
 import { utilisationAhead } from "./utilisation.ts";
 
 /** The host whose collector reads the pool speaks for a resource until it was silent for so long. */
@@ -39,6 +42,9 @@ export type State = {
   /** Undefined until there was a configuration: then no resource is unknown yet. */
   readonly watched: ReadonlyMap<string, Watched> | undefined;
   readonly roles: ReadonlyMap<string, Roles>;
+  readonly links: Links;
+  /** By resource. */
+  readonly copying: ReadonlyMap<string, Copying>;
   readonly complaints: ReadonlyMap<string, number>;
 };
 
@@ -50,7 +56,8 @@ export type Event =
       readonly recalled?: ReadonlyMap<string, Learnt>;
     }
   | { readonly kind: "roles"; readonly roles: Roles }
-  | { readonly kind: "metrics"; readonly message: MetricBatch };
+  | { readonly kind: "metrics"; readonly message: MetricBatch }
+  | { readonly kind: "replication"; readonly message: ReplicationState };
 
 export type PredictionView = {
   readonly resource: string;
@@ -60,6 +67,7 @@ export type PredictionView = {
   readonly capacity: CapacityView;
   /** Of each horizon, at the levels of its demand; see utilisationAhead. */
   readonly utilisation: readonly (readonly number[])[];
+  readonly links: readonly LinkView[];
 };
 
 export type Effect =
@@ -68,7 +76,13 @@ export type Effect =
 
 export type Decision = { readonly next: State; readonly effects: readonly Effect[] };
 
-export const INITIAL: State = { watched: undefined, roles: new Map(), complaints: new Map() };
+export const INITIAL: State = {
+  watched: undefined,
+  roles: new Map(),
+  links: new Map(),
+  copying: new Map(),
+  complaints: new Map(),
+};
 
 /** `nowMs` is wall time. */
 export function decide(state: State, event: Event, nowMs: number): Decision {
@@ -77,12 +91,18 @@ export function decide(state: State, event: Event, nowMs: number): Decision {
       return { next: configure(state, event), effects: [] };
     case "roles": {
       const roles = new Map(state.roles).set(event.roles.resource, event.roles);
-      return { next: { ...state, roles }, effects: [] };
+      return { next: { ...state, roles, links: watchLinks(state.links, event.roles) }, effects: [] };
     }
     case "metrics": {
       const read = readBatch(event.message, nowMs);
       if ("reason" in read) return complain(state, [`${hostOf(event.message)}: ${read.reason}`], nowMs);
+      observeProbes(state.links, read.batch, nowMs);
       return takeBatch(state, read.batch, nowMs);
+    }
+    case "replication": {
+      const read = readProgress(event.message);
+      if ("reason" in read) return complain(state, [read.reason], nowMs);
+      return { next: takeProgress(state, read.progress), effects: [] };
     }
   }
 }
@@ -111,7 +131,8 @@ function configure(state: State, { configuration, recalled }: Extract<Event, { k
     }),
   );
   const roles = new Map([...state.roles].filter(([name]) => watched.has(name)));
-  return { ...state, watched, roles };
+  const copying = new Map([...state.copying].filter(([name]) => watched.has(name)));
+  return { ...state, watched, roles, copying };
 }
 
 function isSame(a: object, b: object): boolean {
@@ -131,7 +152,10 @@ function takeBatch(state: State, batch: Batch, nowMs: number): Decision {
     else {
       const took = takeResource(known, { row, batch, roles: state.roles.get(row.resource), nowMs });
       watched.set(row.resource, took.next);
-      if (took.prediction) effects.push({ kind: "predict", prediction: took.prediction });
+      if (took.prediction) {
+        const links = linksOf(state, row.resource, nowMs);
+        effects.push({ kind: "predict", prediction: { ...took.prediction, links } });
+      }
       if (took.reason) reasons.push(took.reason);
     }
   }
@@ -149,7 +173,27 @@ function observeInstance(
   if (batch.atMs - instance.readyAtMs > spec.shadows.warmUpMs) capacity.observe(row, batch.atMs);
 }
 
-type Took = { readonly next: Watched; readonly prediction?: PredictionView; readonly reason?: string };
+function linksOf({ links, roles, copying }: State, resource: string, nowMs: number): readonly LinkView[] {
+  const { stateBytes } = copying.get(resource) ?? NO_COPYING;
+  return viewLinks(links, roles.get(resource), { stateBytes, nowMs });
+}
+
+/** Of instances that nobody knows nothing is said. */
+function takeProgress(state: State, progress: Progress): State {
+  const { resource, instance } = progress;
+  const roles = state.roles.get(resource);
+  if (!state.watched?.has(resource) || !roles?.instances.some(({ name }) => name === instance)) return state;
+  const before = state.copying.get(resource) ?? NO_COPYING;
+  const { copying, bytesPerSecond } = followCopy(before, progress);
+  if (bytesPerSecond !== undefined) observeCopy(state.links, roles, { instance, bytesPerSecond });
+  return { ...state, copying: new Map(state.copying).set(resource, copying) };
+}
+
+type Took = {
+  readonly next: Watched;
+  readonly prediction?: Omit<PredictionView, "links">;
+  readonly reason?: string;
+};
 
 function takeResource(
   known: Watched,

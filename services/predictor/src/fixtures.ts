@@ -5,7 +5,13 @@ import type { Instance } from "@understudy/model/instance";
 import type { Configuration, ResourceSpec } from "@understudy/model/policy";
 import { parseConfiguration } from "@understudy/service/configuration";
 import { type MetricBatch, MetricBatchSchema } from "@understudy/wire/gen/metrics";
+import {
+  ReplicationPhase,
+  type ReplicationState,
+  ReplicationStateSchema,
+} from "@understudy/wire/gen/replication";
 import { headerToWire } from "@understudy/wire/header";
+import type { LinkSample } from "./link-samples.ts";
 
 /** Wall time at which the tests begin. */
 export const START_MS = 1_790_000_000_000;
@@ -45,7 +51,12 @@ export type Measured = {
 /** Columns in the order in which the rows name them; NaN where a row does not have one. */
 export function metricBatch(
   rows: readonly Measured[],
-  { atMs, host = "host-a", intervalMs = 100 }: { atMs: number; host?: string; intervalMs?: number },
+  {
+    atMs,
+    host = "host-a",
+    intervalMs = 100,
+    links = [],
+  }: { atMs: number; host?: string; intervalMs?: number; links?: readonly LinkSample[] },
 ): MetricBatch {
   const names = new Set(rows.flatMap((row) => Object.keys(row)));
   names.delete("resource");
@@ -56,6 +67,37 @@ export function metricBatch(
     intervalMs,
     rows: rows.map(({ resource = "catalog", instance = "" }) => ({ resource, instance })),
     columns: [...names].map((name) => ({ name, values: rows.map((row) => Number(row[name] ?? Number.NaN)) })),
+    links: links.map((link) => ({ ...link })),
+  });
+}
+
+const MIB = 1024 * 1024;
+
+/** What the mirror of the instance catalog-2 says while it is copied. */
+export function copyingState(
+  doneBytes: number,
+  {
+    atMs,
+    totalBytes = 64 * MIB,
+    stateBytes = 64 * MIB,
+    incarnation = "a",
+    phase = ReplicationPhase.SEEDING,
+  }: {
+    atMs: number;
+    totalBytes?: number;
+    stateBytes?: number;
+    incarnation?: string;
+    phase?: ReplicationPhase;
+  },
+): ReplicationState {
+  return create(ReplicationStateSchema, {
+    header: headerToWire({ resource: "catalog", time: { wallMs: atMs, counter: 0 }, source: "replicator" }),
+    instance: "catalog-2",
+    incarnation,
+    phase,
+    seedDoneBytes: BigInt(Math.floor(doneBytes)),
+    seedTotalBytes: BigInt(totalBytes),
+    stateBytes: BigInt(stateBytes),
   });
 }
 

@@ -59,6 +59,7 @@ export function createLoop({
       },
       { name: "roles", run: (signal) => followRoles(bus, signal, take) },
       { name: "metrics", run: (signal) => followMetrics(bus, signal, take) },
+      { name: "replication", run: (signal) => followReplication(bus, signal, take) },
     ],
     missing: () => (bus.connected() ? undefined : "the bus is away"),
   };
@@ -89,5 +90,16 @@ async function followMetrics(bus: Bus, signal: AbortSignal, take: Take): Promise
     service: SERVICE,
   })) {
     take({ kind: "metrics", message }, { subject, trace });
+  }
+}
+
+/** From now on: a copy is measured between two words of its mirror. */
+async function followReplication(bus: Bus, signal: AbortSignal, take: Take): Promise<void> {
+  for await (const { subject, message, trace } of followMessages(bus, TOPICS.replication, {
+    from: "new",
+    signal,
+    service: SERVICE,
+  })) {
+    take({ kind: "replication", message }, { subject, trace });
   }
 }

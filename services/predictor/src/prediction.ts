@@ -1,14 +1,16 @@
 /** What the core says of a resource, as the message for the bus. */
 
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Hlc } from "@understudy/model/hlc";
+import type { LinkForecastSchema } from "@understudy/wire/gen/link";
 import { type Prediction, PredictionSchema } from "@understudy/wire/gen/prediction";
 import { headerToWire, hlcToWire } from "@understudy/wire/header";
 import type { PredictionView } from "./decide.ts";
+import type { LinkView } from "./links.ts";
 import { type Curve, lineOf } from "./signal-curve.ts";
 
 export function predictionToWire(
-  { resource, stepMs, sampledMs, demand, capacity, utilisation }: PredictionView,
+  { resource, stepMs, sampledMs, demand, capacity, utilisation, links }: PredictionView,
   { time, source }: { time: Hlc; source: string },
 ): Prediction {
   const { alarm, scorecard } = demand;
@@ -41,6 +43,7 @@ export function predictionToWire(
       samplesRefused: BigInt(scorecard.refused),
     },
     sampledAt: hlcToWire({ wallMs: sampledMs, counter: 0 }),
+    links: links.map(linkToWire),
   });
 }
 
@@ -64,5 +67,27 @@ function curveToWire(curve: Curve) {
     ...shape,
     carriesRps,
     validationError: error,
+  };
+}
+
+function linkToWire({
+  fromHost,
+  toHost,
+  levels,
+  horizons,
+  bytesPerSecond,
+  seedMs,
+}: LinkView): MessageInitShape<typeof LinkForecastSchema> {
+  return {
+    fromHost,
+    toHost,
+    quantileLevels: [...levels],
+    horizons: horizons.map(({ aheadMs, roundTripMs, loss }) => ({
+      aheadMs,
+      roundTripMs: [...roundTripMs],
+      loss: [...loss],
+    })),
+    bytesPerSecond: [...bytesPerSecond],
+    seedMs,
   };
 }

@@ -42,7 +42,7 @@ export function createInstruments({
   log: Log;
 }): Instruments {
   const predictions = meter.createCounter(METRICS.predictions, { description: "Predictions published" });
-  const rejects = meter.createCounter(METRICS.rejects, { description: "Batches or rows that were refused" });
+  const rejects = meter.createCounter(METRICS.rejects, { description: "Messages or rows that were refused" });
   const failures = meter.createCounter(METRICS.publishFailures, {
     description: "Predictions that the bus did not take",
   });
@@ -76,7 +76,7 @@ export function createInstruments({
     skipped: () => skips.add(1),
     rejected(reason, parent) {
       rejects.add(1);
-      log.warn("metrics refused", { reason, trace: parent });
+      log.warn("a message was refused", { reason, trace: parent });
     },
     publishFailed(error) {
       failures.add(1);

@@ -7,6 +7,7 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Header, Hlc } from "./header_pb.js";
+import type { LinkForecast } from "./link_pb.js";
 
 /**
  * Describes the file understudy/v1/prediction.proto.
@@ -72,6 +73,13 @@ export declare type Prediction = Message<"understudy.v1.Prediction"> & {
    * @generated from field: understudy.v1.Hlc sampled_at = 10;
    */
   sampledAt?: Hlc | undefined;
+
+  /**
+   * From the primary's host to each that keeps shadows; those that are not known well enough or were silent are left out.
+   *
+   * @generated from field: repeated understudy.v1.LinkForecast links = 11;
+   */
+  links: LinkForecast[];
 };
 
 /**

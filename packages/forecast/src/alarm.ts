@@ -8,6 +8,7 @@
  * A tick can be judged only when its horizon has passed; until then it waits in a ring. Nothing looks ahead.
  */
 
+import { addJudged } from "./alarm-score.ts";
 import { ALARM_BINS, ALARM_DETECTORS, ROW, SCALES, SLOT } from "./plan.ts";
 import { profileAt, seasonPeriod } from "./season.ts";
 import { newestRow, newestSlot } from "./slots.ts";
@@ -111,6 +112,7 @@ function judge(state: State, series: number, { at, steps }: { at: number; steps:
   const row = alarmRow(state, series, steps);
   if (Number.isNaN(singles[row]!)) return;
   const quiet = numbers[at + LAST_ABOVE]! < steps;
+  addJudged(state, series, { quiet, raised: singles[row + ROW_RAISED] === 1 });
   learnJoint(state, series, { at, row, quiet });
   if (!quiet) return;
   for (let d = 0; d < ALARM_DETECTORS; d += 1)

@@ -7,6 +7,7 @@
  */
 
 import { type Alarm, readAlarm } from "./alarm.ts";
+import { type AlarmScores, readAlarmScores } from "./alarm-score.ts";
 import { meanOf, quantileOf, startSeries } from "./engine.ts";
 import { ForecastError } from "./error.ts";
 import { observeSample } from "./grid.ts";
@@ -37,12 +38,13 @@ export type HorizonForecast = {
   readonly quantiles: readonly number[];
 };
 
-export type ForecastScorecard = Scores & {
-  /** Period found in the series, in steps; 0 when none. */
-  readonly periodSteps: number;
-  /** Samples that were late, repeated or not finite: counted, never thrown on. */
-  readonly refused: number;
-};
+export type ForecastScorecard = Scores &
+  AlarmScores & {
+    /** Period found in the series, in steps; 0 when none. */
+    readonly periodSteps: number;
+    /** Samples that were late, repeated or not finite: counted, never thrown on. */
+    readonly refused: number;
+  };
 
 export type Forecast = {
   /** False during warm-up; the numbers are then the best guess so far. */
@@ -113,6 +115,7 @@ function forecasterOn(state: State, options: ForecasterOptions): Forecaster {
       })),
       scorecard: {
         ...readScores(state, 0),
+        ...readAlarmScores(state, 0),
         periodSteps: seasonPeriod(state, 0),
         refused: clock(state, 0, CLOCK.refused),
       },

@@ -68,7 +68,8 @@ type NumberPart =
   | "shifts"
   | "atoms"
   | "scores"
-  | "alarm";
+  | "alarm"
+  | "alarmScore";
 type SinglePart =
   | "rows"
   | "slots"
@@ -113,6 +114,9 @@ export const MEDIAN_WINDOWS = [9, 64] as const;
 /** Regressors without covariates: four lags of the residual, the slow level and the level before. */
 export const RLS_LAGS = 6;
 export const CLOCK_FIELDS = 12;
+/** Of the part "scores" besides one for each level. */
+export const SCORE_FIELDS = 6;
+export const ALARM_SCORE_FIELDS = 3;
 const SCORED_LEVEL = 0.95;
 
 /** Lays out one series. */
@@ -151,8 +155,9 @@ export function createPlan({
     adaptation: count * wide,
     shifts: count * wide,
     atoms: 2 * count,
-    scores: 8,
+    scores: SCORE_FIELDS + wide,
     alarm: 24,
+    alarmScore: ALARM_SCORE_FIELDS,
   });
   const singles = lay<SinglePart>({
     rows: rows * rowWidth,

@@ -37,6 +37,9 @@ export function predictionToWire(
       maeVsLastValue: scorecard.maeVsLastValue,
       periodMs: scorecard.periodSteps * stepMs,
       samplesRefused: BigInt(scorecard.refused),
+      coverage: [...scorecard.coverage],
+      falseAlarmRate: scorecard.falseAlarmRate,
+      quietTicks: BigInt(scorecard.quietTicks),
     },
     sampledAt: hlcToWire({ wallMs: sampledMs, counter: 0 }),
   });

@@ -125,6 +125,8 @@ export function predictorSuite(open: () => Promise<Buses>): void {
     assert.equal(message.capacity?.learned, false);
     assert.equal(message.horizons.length, 7);
     for (const { totalRps } of message.horizons) assert.equal(totalRps.length, message.quantileLevels.length);
+    assert.equal(message.scorecard?.coverage.length, message.quantileLevels.length);
+    assert.equal(message.scorecard?.quietTicks, 0n);
   });
 
   test("the prediction goes on with the trace of its batch", async () => {

@@ -67,7 +67,7 @@ const surprises = new Float64Array(ALARM_DETECTORS);
 export function startAlarm(state: State, series: number): void {
   const { plan, numbers, singles } = state;
   const at = series * plan.numbers + plan.at.alarm;
-  numbers[at + LAST_ABOVE] = Number.NEGATIVE_INFINITY;
+  forgetTicks(state, series);
   numbers[at + FACTOR] = 0;
   numbers[at + BIAS] = BIAS_FIRST;
   for (let d = 0; d < ALARM_DETECTORS; d += 1) numbers[at + WEIGHTS + d] = WEIGHT_FIRST;
@@ -80,11 +80,13 @@ export function startAlarm(state: State, series: number): void {
     const end = k < ALARM_DETECTORS ? SCORE_CENTER : -ODDS_MIN / ODDS_BIN;
     for (let bin = 0; bin < end; bin += 1) singles[bins + bin] = PRIOR_TICKS / end;
   }
-  singles.fill(
-    Number.NaN,
-    series * plan.singles + plan.in.alarmRows,
-    series * plan.singles + plan.in.alarmRows + plan.rows * ROW_WIDTH,
-  );
+}
+
+/** Ticks that wait to be judged never will be: their steps are counted anew. */
+export function forgetTicks({ plan, numbers, singles }: State, series: number): void {
+  numbers[series * plan.numbers + plan.at.alarm + LAST_ABOVE] = Number.NEGATIVE_INFINITY;
+  const rows = series * plan.singles + plan.in.alarmRows;
+  singles.fill(Number.NaN, rows, rows + plan.rows * ROW_WIDTH);
 }
 
 /** After the forecasts of a tick: judges the tick whose horizon has passed, scores this one, and decides. */

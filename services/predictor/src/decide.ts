@@ -6,6 +6,7 @@
 
 import type { Roles } from "@understudy/model/instance";
 import type { Configuration, ResourceSpec } from "@understudy/model/policy";
+import { owns, type Shard, WHOLE } from "@understudy/model/shard";
 import type { MetricBatch } from "@understudy/wire/gen/metrics";
 import { type Batch, type Row, readBatch } from "./batch.ts";
 import { type Capacity, type CapacityView, createCapacity, fullInstanceRps } from "./capacity.ts";
@@ -35,6 +36,10 @@ export type Watched = {
 };
 
 export type State = {
+  /** Which resources are its own: the others are another predictor's. */
+  readonly shard: Shard;
+  /** Names of all resources, also of those that are not its own. */
+  readonly configured: ReadonlySet<string>;
   /** Undefined until there was a configuration: then no resource is unknown yet. */
   readonly watched: ReadonlyMap<string, Watched> | undefined;
   readonly roles: ReadonlyMap<string, Roles>;
@@ -65,7 +70,13 @@ export type Effect =
 
 export type Decision = { readonly next: State; readonly effects: readonly Effect[] };
 
-export const INITIAL: State = { watched: undefined, roles: new Map(), complaints: new Map() };
+export const INITIAL: State = {
+  shard: WHOLE,
+  configured: new Set(),
+  watched: undefined,
+  roles: new Map(),
+  complaints: new Map(),
+};
 
 /** `nowMs` is wall time. */
 export function decide(state: State, event: Event, nowMs: number): Decision {
@@ -78,7 +89,11 @@ export function decide(state: State, event: Event, nowMs: number): Decision {
     }
     case "metrics": {
       const read = readBatch(event.message, nowMs);
-      if ("reason" in read) return complain(state, [`${hostOf(event.message)}: ${read.reason}`], nowMs);
+      if ("reason" in read) {
+        // Every shard reads it; one says what is wrong with it.
+        if (!owns(state.shard, event.message.host)) return { next: state, effects: [] };
+        return complain(state, [`${hostOf(event.message)}: ${read.reason}`], nowMs);
+      }
       return takeBatch(state, read.batch, nowMs);
     }
   }
@@ -90,8 +105,9 @@ function hostOf({ host }: MetricBatch): string {
 
 /** What was learnt is kept as long as the part of the policy stands that it was learnt under. */
 function configure(state: State, { configuration, recalled }: Extract<Event, { kind: "configured" }>): State {
+  const own = configuration.resources.filter(({ name }) => owns(state.shard, name));
   const watched = new Map(
-    configuration.resources.map((spec): [string, Watched] => {
+    own.map((spec): [string, Watched] => {
       const known = state.watched?.get(spec.name);
       const learnt = known ? undefined : recalled?.get(spec.name);
       const sameForecast = known && isSame(known.spec.forecast, spec.forecast);
@@ -108,7 +124,7 @@ function configure(state: State, { configuration, recalled }: Extract<Event, { k
     }),
   );
   const roles = new Map([...state.roles].filter(([name]) => watched.has(name)));
-  return { ...state, watched, roles };
+  return { ...state, configured: new Set(configuration.resources.map(({ name }) => name)), watched, roles };
 }
 
 function isSame(a: object, b: object): boolean {
@@ -122,6 +138,7 @@ function takeBatch(state: State, batch: Batch, nowMs: number): Decision {
   const watched = new Map(state.watched);
   for (const row of batch.rows) {
     const known = watched.get(row.resource);
+    if (!known && !owns(state.shard, row.resource)) continue;
     if (!known) reasons.push(`host ${batch.host}: resource ${row.resource} is not in the configuration`);
     else if (row.instance !== "")
       observeInstance(known, { row, batch, roles: state.roles.get(row.resource) });

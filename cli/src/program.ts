@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   status: () => import("./commands/status.ts"),
   explain: () => import("./commands/explain.ts"),
   backtest: () => import("./commands/backtest.ts"),
+  train: () => import("./commands/train.ts"),
   replay: () => import("./commands/replay.ts"),
   events: () => import("./commands/events.ts"),
   state: () => import("./commands/state.ts"),

@@ -13,7 +13,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { renderChart } from "../backtest/chart.ts";
 import { CliError } from "../error.ts";
 import { type Globals, print, renderTable } from "../globals.ts";
-import { readInput } from "../input.ts";
+import { columnsNamed, durationOf, readRecorded } from "../recorded.ts";
 
 /** Below that there is nothing to judge once the warm-up is off. */
 const STEPS_MIN = 100;
@@ -103,15 +103,11 @@ function backtestFiles(files: readonly string[], options: BacktestOptions): void
 }
 
 function seriesOf(file: string, column: string | undefined): { name: string; series: Series }[] {
-  const { name: source, text } = readInput(file);
-  const columns = readable(source, () =>
-    text.trimStart().startsWith("{") ? parsePrometheus(text) : parseSeries(text),
-  );
-  const wanted = columns.filter(({ name }) => column === undefined || name === column);
-  if (wanted.length === 0) {
-    const names = columns.map(({ name }) => name).join(", ");
-    throw new CliError("invalid", `${source}: no column "${column}"; it has ${names}`);
-  }
+  const { source, recorded: columns } = readRecorded<readonly Series[]>(file, {
+    csv: parseSeries,
+    prometheus: parsePrometheus,
+  });
+  const wanted = columnsNamed(columns, { source, column });
   const short = wanted.find(({ values }) => values.length < STEPS_MIN);
   if (short)
     throw new CliError(
@@ -120,15 +116,6 @@ function seriesOf(file: string, column: string | undefined): { name: string; ser
     );
   const stem = basename(source).replace(/\.(csv|json)$/, "");
   return wanted.map((series) => ({ name: columns.length > 1 ? `${stem}/${series.name}` : stem, series }));
-}
-
-function readable<T>(source: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new CliError("invalid", `${source}: ${error.message}`, { cause: error });
-  }
 }
 
 function testOf({ values, stepMs }: Series, options: BacktestOptions): Backtest {
@@ -186,14 +173,6 @@ function rowOf({ name, series, test }: Tested, horizons: readonly number[]): str
 
 function figure(value: number): string {
   return Number.isFinite(value) ? value.toFixed(3) : "-";
-}
-
-function durationOf(ms: number): string {
-  if (ms < 1_000) return `${ms} ms`;
-  const seconds = ms / 1_000;
-  const [value, unit] =
-    seconds < 120 ? [seconds, "s"] : seconds < 7_200 ? [seconds / 60, "min"] : [seconds / 3_600, "h"];
-  return `${Number(value.toFixed(1))} ${unit}`;
 }
 
 /** Figures that do not exist, such as those of a series without one quiet step, are null. */

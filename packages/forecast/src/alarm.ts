@@ -8,6 +8,7 @@
  * A tick can be judged only when its horizon has passed; until then it waits in a ring. Nothing looks ahead.
  */
 
+import { addJudged } from "./alarm-score.ts";
 import { ALARM_BINS, ALARM_DETECTORS, ROW, SCALES, SLOT } from "./plan.ts";
 import { profileAt, seasonPeriod } from "./season.ts";
 import { newestRow, newestSlot } from "./slots.ts";
@@ -66,7 +67,7 @@ const surprises = new Float64Array(ALARM_DETECTORS);
 export function startAlarm(state: State, series: number): void {
   const { plan, numbers, singles } = state;
   const at = series * plan.numbers + plan.at.alarm;
-  numbers[at + LAST_ABOVE] = Number.NEGATIVE_INFINITY;
+  forgetTicks(state, series);
   numbers[at + FACTOR] = 0;
   numbers[at + BIAS] = BIAS_FIRST;
   for (let d = 0; d < ALARM_DETECTORS; d += 1) numbers[at + WEIGHTS + d] = WEIGHT_FIRST;
@@ -79,11 +80,13 @@ export function startAlarm(state: State, series: number): void {
     const end = k < ALARM_DETECTORS ? SCORE_CENTER : -ODDS_MIN / ODDS_BIN;
     for (let bin = 0; bin < end; bin += 1) singles[bins + bin] = PRIOR_TICKS / end;
   }
-  singles.fill(
-    Number.NaN,
-    series * plan.singles + plan.in.alarmRows,
-    series * plan.singles + plan.in.alarmRows + plan.rows * ROW_WIDTH,
-  );
+}
+
+/** Ticks that wait to be judged never will be: their steps are counted anew. */
+export function forgetTicks({ plan, numbers, singles }: State, series: number): void {
+  numbers[series * plan.numbers + plan.at.alarm + LAST_ABOVE] = Number.NEGATIVE_INFINITY;
+  const rows = series * plan.singles + plan.in.alarmRows;
+  singles.fill(Number.NaN, rows, rows + plan.rows * ROW_WIDTH);
 }
 
 /** After the forecasts of a tick: judges the tick whose horizon has passed, scores this one, and decides. */
@@ -111,6 +114,7 @@ function judge(state: State, series: number, { at, steps }: { at: number; steps:
   const row = alarmRow(state, series, steps);
   if (Number.isNaN(singles[row]!)) return;
   const quiet = numbers[at + LAST_ABOVE]! < steps;
+  addJudged(state, series, { quiet, raised: singles[row + ROW_RAISED] === 1 });
   learnJoint(state, series, { at, row, quiet });
   if (!quiet) return;
   for (let d = 0; d < ALARM_DETECTORS; d += 1)

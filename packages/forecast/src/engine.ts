@@ -98,7 +98,7 @@ export function skip(state: State, series: number): void {
 
 function learnNoise(state: State, series: number, value: number): void {
   const before = clock(state, series, CLOCK.lastValue);
-  const steps = Math.min(clock(state, series, CLOCK.steps), NOISE_STEPS);
+  const steps = Math.min(clock(state, series, CLOCK.samples), NOISE_STEPS);
   const known = clock(state, series, CLOCK.noise);
   const noise = known + (Math.abs(value - before) - known) / steps;
   setClock(state, series, CLOCK.noise, Math.max(noise, NOISE_MIN, NOISE_PART_MIN * Math.abs(value)));

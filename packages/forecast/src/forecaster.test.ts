@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { seededRandom } from "@understudy/testkit/random";
 import fc from "fast-check";
 import { BURST_S, burstSeries, poisson, UNIT_RPS } from "./demand.testing.ts";
-import { createForecaster, type Forecaster, GAP_STEPS_MAX, LATE_IN_ROW_MAX } from "./forecaster.ts";
+import { createForecaster, type Forecaster, GAP_CYCLES_MAX, LATE_IN_ROW_MAX } from "./forecaster.ts";
 
 const STEP_MS = 1000;
 const HORIZONS = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -121,7 +121,7 @@ test("is ready after some tens of samples, not before", () => {
   assert.ok(readyAfter >= 15 && readyAfter < 30, `ready after ${readyAfter}`);
 });
 
-test("a gap is bridged without losing the phase, a very long one starts anew", () => {
+test("a gap is bridged without losing the phase, one of too many cycles starts anew", () => {
   const { samples } = burstSeries({ seed: 1, jitterS: 0, lengthS: 240 });
   const engine = forecaster();
   const missing = (second: number) => second >= 125 && second < 130;
@@ -129,7 +129,7 @@ test("a gap is bridged without losing the phase, a very long one starts anew", (
     if (!missing(second)) engine.observe((second + 1) * STEP_MS, sample);
   }
   assert.equal(engine.forecast().scorecard.periodSteps, 30);
-  engine.observe((240 + GAP_STEPS_MAX + 1) * STEP_MS, 320);
+  engine.observe((240 + GAP_CYCLES_MAX * 30 + 1) * STEP_MS, 320);
   assert.equal(engine.forecast().ready, false);
 });
 

@@ -7,16 +7,19 @@
  */
 
 import { type Alarm, readAlarm } from "./alarm.ts";
+import { type AlarmScores, readAlarmScores } from "./alarm-score.ts";
 import { meanOf, quantileOf, startSeries } from "./engine.ts";
 import { ForecastError } from "./error.ts";
+import { gapStepsMax } from "./gap.ts";
 import { observeSample } from "./grid.ts";
 import { COVARIATES_MAX, createPlan } from "./plan.ts";
 import { readScores, type Scores } from "./scores.ts";
-import { seasonPeriod } from "./season.ts";
+import { seasonPeriod, seasonSteps } from "./season.ts";
 import { readSnapshot, writeSnapshot } from "./snapshot.ts";
 import { CLOCK, clock, createState, type State, setClock } from "./state.ts";
 
-export { GAP_STEPS_MAX, LATE_IN_ROW_MAX, VALUE_MAX } from "./grid.ts";
+export { GAP_CYCLES_MAX, GAP_STEPS_MAX } from "./gap.ts";
+export { LATE_IN_ROW_MAX, VALUE_MAX } from "./grid.ts";
 
 export type ForecasterOptions = {
   readonly stepMs: number;
@@ -37,12 +40,15 @@ export type HorizonForecast = {
   readonly quantiles: readonly number[];
 };
 
-export type ForecastScorecard = Scores & {
-  /** Period found in the series, in steps; 0 when none. */
-  readonly periodSteps: number;
-  /** Samples that were late, repeated or not finite: counted, never thrown on. */
-  readonly refused: number;
-};
+export type ForecastScorecard = Scores &
+  AlarmScores & {
+    /** Period found in the series, in steps; 0 when none. */
+    readonly periodSteps: number;
+    /** After a longer time without samples, in steps, all that was learnt starts anew. */
+    readonly gapStepsMax: number;
+    /** Samples that were late, repeated or not finite: counted, never thrown on. */
+    readonly refused: number;
+  };
 
 export type Forecast = {
   /** False during warm-up; the numbers are then the best guess so far. */
@@ -105,7 +111,7 @@ function forecasterOn(state: State, options: ForecasterOptions): Forecaster {
     observe: (atMs, value, covariates) =>
       observeSample(state, 0, { stepMs, sample: { atMs, value, covariates } }),
     forecast: () => ({
-      ready: clock(state, 0, CLOCK.steps) >= WARM_UP_STEPS + horizons.at(-1)!,
+      ready: knownSteps(state) >= WARM_UP_STEPS + horizons.at(-1)!,
       horizons: horizons.map((steps, h) => ({
         steps,
         mean: meanOf(state, 0, h),
@@ -113,7 +119,9 @@ function forecasterOn(state: State, options: ForecasterOptions): Forecaster {
       })),
       scorecard: {
         ...readScores(state, 0),
+        ...readAlarmScores(state, 0),
         periodSteps: seasonPeriod(state, 0),
+        gapStepsMax: gapStepsMax(state, 0),
         refused: clock(state, 0, CLOCK.refused),
       },
     }),
@@ -121,6 +129,11 @@ function forecasterOn(state: State, options: ForecasterOptions): Forecaster {
     alarm: () => readAlarm(state, 0),
     snapshot: () => writeSnapshot(state, options),
   };
+}
+
+/** A season that outlived a gap is known for longer than the steps after it. */
+function knownSteps(state: State): number {
+  return Math.max(clock(state, 0, CLOCK.steps), seasonSteps(state, 0));
 }
 
 function checkOptions({

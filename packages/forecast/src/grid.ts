@@ -4,10 +4,9 @@
  */
 
 import { skip, startSeries, take } from "./engine.ts";
+import { GAP_STEPS_MAX, gapStepsMax, passGap } from "./gap.ts";
 import { CLOCK, clock, type State, setClock } from "./state.ts";
 
-/** A longer gap is not filled: what was learnt before it starts anew. */
-export const GAP_STEPS_MAX = 512;
 /** So many late samples in a row mean that the clock was set back, not that they are late. */
 export const LATE_IN_ROW_MAX = 8;
 export const VALUE_MAX = 1e30;
@@ -36,10 +35,12 @@ export function observeSample(
     setClock(state, series, CLOCK.refused, clock(state, series, CLOCK.refused) + 1);
     return;
   }
-  if (steps > GAP_STEPS_MAX) restartSeries(state, series);
+  const forgets = steps > gapStepsMax(state, series);
+  if (forgets) restartSeries(state, series);
+  else if (steps > GAP_STEPS_MAX) passGap(state, series, { steps, value });
   else for (let step = 1; step < steps; step += 1) skip(state, series);
   // Times are kept on the grid of steps, or jitter would add up; after a jump a new grid begins.
-  const jumped = !begun || steps < 1 || steps > GAP_STEPS_MAX;
+  const jumped = !begun || steps < 1 || forgets;
   setClock(state, series, CLOCK.lateInRow, 0);
   setClock(state, series, CLOCK.lastMs, jumped ? atMs : lastMs + steps * stepMs);
   take(state, series, value, covariates);

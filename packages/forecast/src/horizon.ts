@@ -111,7 +111,7 @@ export function learn(state: State, series: number, { h, value }: { h: number; v
     truth: value,
     last: singles[row + ROW.last]!,
     mean: center,
-    quantile: singles[slot + SLOT.quantiles + plan.scoredLevel]!,
+    quantiles: slot + SLOT.quantiles,
   });
   learnQuantiles(state, series, { h, row, slot, value });
   if (singles[row + plan.rowWidth - plan.covariates - 1] === 1)

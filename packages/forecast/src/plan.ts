@@ -68,7 +68,8 @@ type NumberPart =
   | "shifts"
   | "atoms"
   | "scores"
-  | "alarm";
+  | "alarm"
+  | "alarmScore";
 type SinglePart =
   | "rows"
   | "slots"
@@ -113,6 +114,11 @@ export const MEDIAN_WINDOWS = [9, 64] as const;
 /** Regressors without covariates: four lags of the residual, the slow level and the level before. */
 export const RLS_LAGS = 6;
 export const CLOCK_FIELDS = 12;
+/** Of the part "smoothers": the last value, levels, trends, and the sums of the line. */
+export const SMOOTHERS = 1 + SES_COUNT + 2 * TREND_COUNT + 3 * LINE_COUNT;
+/** Of the part "scores" besides one for each level. */
+export const SCORE_FIELDS = 6;
+export const ALARM_SCORE_FIELDS = 3;
 const SCORED_LEVEL = 0.95;
 
 /** Lays out one series. */
@@ -135,7 +141,7 @@ export function createPlan({
   const slots = horizons.reduce((sum, steps) => sum + steps, 0);
   const numbers = lay<NumberPart>({
     clock: CLOCK_FIELDS,
-    smoothers: 1 + SES_COUNT + 2 * TREND_COUNT + 3 * LINE_COUNT,
+    smoothers: SMOOTHERS,
     season: 4 + OFFSET_COUNT,
     rlsMatrix: regressors * regressors,
     rlsWeights: regressors * count,
@@ -151,8 +157,9 @@ export function createPlan({
     adaptation: count * wide,
     shifts: count * wide,
     atoms: 2 * count,
-    scores: 8,
+    scores: SCORE_FIELDS + wide,
     alarm: 24,
+    alarmScore: ALARM_SCORE_FIELDS,
   });
   const singles = lay<SinglePart>({
     rows: rows * rowWidth,

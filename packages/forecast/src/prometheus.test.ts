@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { parsePrometheus } from "./prometheus.ts";
+import { parsePrometheus, parsePrometheusRows } from "./prometheus.ts";
 
 const answer = (result: unknown, resultType = "matrix") =>
   JSON.stringify({ status: "success", data: { resultType, result } });
@@ -30,6 +30,22 @@ test("each series of a range query is one, named as Prometheus does, with what i
   assert.deepEqual([requests?.stepMs, requests?.startMs], [30_000, 1_600_000_000_000]);
   assert.equal(requests!.values.at(-1), 4.5);
   assert.deepEqual([total?.name, total?.stepMs, [...total!.values]], ["value", 1_000, [Number.NaN, 2]]);
+});
+
+test("rows keep their times, holes and all; an empty answer has none", () => {
+  const values = [
+    [1_600_000_000, "1"],
+    [1_600_090_000.5, "2"],
+  ];
+  const [only] = parsePrometheusRows(answer([{ metric: { __name__: "up" }, values }]));
+  assert.deepEqual(only, {
+    name: "up",
+    rows: [
+      { atMs: 1_600_000_000_000, values: [1] },
+      { atMs: 1_600_090_000_500, values: [2] },
+    ],
+  });
+  assert.deepEqual(parsePrometheusRows(answer([])), []);
 });
 
 test("what is no such answer says why", () => {

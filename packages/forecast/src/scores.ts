@@ -1,24 +1,27 @@
 /** How good the forecasts of a series have been lately, over all horizons, beside what repeating the last value would have done. */
 
+import { SCORE_FIELDS } from "./plan.ts";
 import type { State } from "./state.ts";
 
 /** Part of the past that each further outcome leaves: about the last 5,000 count. */
 const MEMORY = 0.9998;
 
-/** Fields of the part "scores". */
+/** Fields of the part "scores"; from COVERED on there is one for each level. */
 const SCORED = 0;
 const WEIGHT = 1;
-const COVERED = 2;
-const PINBALL = 3;
-const PINBALL_LAST = 4;
-const ERROR = 5;
-const ERROR_LAST = 6;
+const PINBALL = 2;
+const PINBALL_LAST = 3;
+const ERROR = 4;
+const ERROR_LAST = 5;
+const COVERED = SCORE_FIELDS;
 
 export type Scores = {
   readonly scored: number;
   /** Pinball loss at the highest level <= 0.95, relative to repeating the last value with no margin; NaN until scored. */
   readonly pinball95: number;
   readonly coverage95: number;
+  /** Part of the truths at or below the quantile of each level; calibrated is what is near its level. */
+  readonly coverage: readonly number[];
   /** Mean absolute error relative to that of the last value. */
   readonly maeVsLastValue: number;
 };
@@ -27,29 +30,37 @@ export function pinballLoss(truth: number, quantile: number, level: number): num
   return truth >= quantile ? level * (truth - quantile) : (1 - level) * (quantile - truth);
 }
 
-/** `quantile` is that of the scored level. */
+/** `quantiles` is where those that were forecast begin in `singles`. */
 export function addOutcome(
-  { numbers, plan }: State,
+  { numbers, singles, plan }: State,
   series: number,
-  { truth, last, mean, quantile }: { truth: number; last: number; mean: number; quantile: number },
+  { truth, last, mean, quantiles }: { truth: number; last: number; mean: number; quantiles: number },
 ): void {
   const at = series * plan.numbers + plan.at.scores;
   const level = plan.levels[plan.scoredLevel]!;
+  const quantile = singles[quantiles + plan.scoredLevel]!;
   numbers[at + SCORED] = numbers[at + SCORED]! + 1;
   numbers[at + WEIGHT] = MEMORY * numbers[at + WEIGHT]! + 1;
-  numbers[at + COVERED] = MEMORY * numbers[at + COVERED]! + (truth <= quantile ? 1 : 0);
   numbers[at + PINBALL] = MEMORY * numbers[at + PINBALL]! + pinballLoss(truth, quantile, level);
   numbers[at + PINBALL_LAST] = MEMORY * numbers[at + PINBALL_LAST]! + pinballLoss(truth, last, level);
   numbers[at + ERROR] = MEMORY * numbers[at + ERROR]! + Math.abs(truth - mean);
   numbers[at + ERROR_LAST] = MEMORY * numbers[at + ERROR_LAST]! + Math.abs(truth - last);
+  // In single precision as the quantiles are: a truth that is exactly the quantile lies at it.
+  const single = Math.fround(truth);
+  for (let q = 0; q < plan.levels.length; q += 1) {
+    numbers[at + COVERED + q] =
+      MEMORY * numbers[at + COVERED + q]! + (single <= singles[quantiles + q]! ? 1 : 0);
+  }
 }
 
 export function readScores({ numbers, plan }: State, series: number): Scores {
   const at = series * plan.numbers + plan.at.scores;
+  const coverage = plan.levels.map((_, q) => ratio(numbers[at + COVERED + q]!, numbers[at + WEIGHT]!));
   return {
     scored: numbers[at + SCORED]!,
     pinball95: ratio(numbers[at + PINBALL]!, numbers[at + PINBALL_LAST]!),
-    coverage95: ratio(numbers[at + COVERED]!, numbers[at + WEIGHT]!),
+    coverage95: coverage[plan.scoredLevel]!,
+    coverage,
     maeVsLastValue: ratio(numbers[at + ERROR]!, numbers[at + ERROR_LAST]!),
   };
 }

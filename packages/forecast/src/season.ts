@@ -48,6 +48,12 @@ export function seasonAge(state: State, series: number): number {
   return state.numbers[fields(state, series) + AGE]!;
 }
 
+/** Steps that the profile has gone through, with or without a sample; 0 when there is no season. */
+export function seasonSteps(state: State, series: number): number {
+  const at = fields(state, series);
+  return state.numbers[at + PERIOD] === 0 ? 0 : state.numbers[at + STEPS]!;
+}
+
 /** Seasons that were believed and had to be dropped: two bursts always have a period, three seldom by chance. */
 export function seasonsDropped(state: State, series: number): number {
   return state.numbers[fields(state, series) + DROPPED]!;
@@ -94,12 +100,18 @@ export function observeSeason(state: State, series: number, value: number): void
   passSeason(state, series);
 }
 
-/** A step has passed. */
-export function passSeason(state: State, series: number): void {
+export function passSeason(state: State, series: number, steps = 1): void {
   const at = fields(state, series);
   if (state.numbers[at + PERIOD] === 0) return;
-  state.numbers[at + STEPS] = state.numbers[at + STEPS]! + 1;
-  state.numbers[at + AGE] = state.numbers[at + AGE]! + 1;
+  state.numbers[at + STEPS] = state.numbers[at + STEPS]! + steps;
+  state.numbers[at + AGE] = state.numbers[at + AGE]! + steps;
+}
+
+/** So much time has passed that the level of before says nothing any more: the profile stands as it was learnt. */
+export function leapSeason(state: State, series: number, steps: number): void {
+  const at = fields(state, series);
+  passSeason(state, series, steps);
+  state.numbers.fill(0, at + OFFSETS, at + OFFSETS + OFFSET_COUNT);
 }
 
 /**

@@ -29,6 +29,8 @@ export type EnvironmentReader = {
   endpoint(name: string, fallback?: string): Endpoint;
   /** The content of the file that NAME_FILE names, or NAME itself. */
   secret(name: string, fallback?: string): string;
+  /** A mistake in what `text` returned, found by a service that reads it further. */
+  mistake(text: string): void;
   /** Throws one error with all mistakes, or returns. */
   finish(): void;
 };
@@ -63,6 +65,7 @@ export function openEnvironment(env: Environment): EnvironmentReader {
         return "";
       }
     },
+    mistake: (found) => void mistakes.push(found),
     finish() {
       if (mistakes.length > 0) throw new EnvironmentError(mistakes);
     },

@@ -100,6 +100,29 @@ test("a new configuration keeps what was learnt unless it was learnt under anoth
   assert.equal(isReady(decide(state, { kind: "configured", configuration: changed }, START_MS).next), false);
 });
 
+test("of several shards each resource is predicted by one, and what is wrong is said by one", () => {
+  const [spec] = exampleConfiguration().resources;
+  const names = Array.from({ length: 40 }, (_, index) => `web-${index}`);
+  const resources = names.map((name) => ({ ...spec!, name }));
+  const configured: Event = { kind: "configured", configuration: { ...exampleConfiguration(), resources } };
+  const batch = metricBatch(
+    [...names, "stranger"].map((resource) => ({ resource, readsPerSecond: 90, writesPerSecond: 10 })),
+    { atMs: START_MS },
+  );
+  const late = metricBatch([{ readsPerSecond: 1 }], { atMs: START_MS - 100_000 });
+  const effects = [0, 1, 2].flatMap((index) => {
+    const before = decide({ ...INITIAL, shard: { index, of: 3 } }, configured, START_MS).next;
+    return [batch, late].flatMap((message) => decide(before, { kind: "metrics", message }, START_MS).effects);
+  });
+  const predicted = effects.flatMap((effect) =>
+    effect.kind === "predict" ? effect.prediction.resource : [],
+  );
+  assert.deepEqual(predicted.toSorted(), names.toSorted());
+  const reasons = effects.flatMap((effect) => (effect.kind === "reject" ? effect.reason : []));
+  assert.equal(reasons.length, 2, reasons.join("\n"));
+  assert.ok(reasons.some((reason) => /stranger is not in the configuration/.test(reason)));
+});
+
 const anyNumber = fc.oneof(fc.double(), fc.integer({ min: 0, max: 1000 }), fc.constant(Number.NaN));
 const anyRow = fc.record(
   {

@@ -6,6 +6,7 @@
 
 import type { Roles } from "@understudy/model/instance";
 import type { Configuration, ResourceSpec } from "@understudy/model/policy";
+import { owns, type Shard, WHOLE } from "@understudy/model/shard";
 import type { MetricBatch } from "@understudy/wire/gen/metrics";
 import type { ReplicationState } from "@understudy/wire/gen/replication";
 import { type Batch, type Row, readBatch } from "./batch.ts";
@@ -39,6 +40,10 @@ export type Watched = {
 };
 
 export type State = {
+  /** Which resources are its own: the others are another predictor's. */
+  readonly shard: Shard;
+  /** Names of all resources, also of those that are not its own. */
+  readonly configured: ReadonlySet<string>;
   /** Undefined until there was a configuration: then no resource is unknown yet. */
   readonly watched: ReadonlyMap<string, Watched> | undefined;
   readonly roles: ReadonlyMap<string, Roles>;
@@ -77,6 +82,8 @@ export type Effect =
 export type Decision = { readonly next: State; readonly effects: readonly Effect[] };
 
 export const INITIAL: State = {
+  shard: WHOLE,
+  configured: new Set(),
   watched: undefined,
   roles: new Map(),
   links: new Map(),
@@ -91,16 +98,25 @@ export function decide(state: State, event: Event, nowMs: number): Decision {
       return { next: configure(state, event), effects: [] };
     case "roles": {
       const roles = new Map(state.roles).set(event.roles.resource, event.roles);
-      return { next: { ...state, roles, links: watchLinks(state.links, event.roles) }, effects: [] };
+      const isOwn = owns(state.shard, event.roles.resource);
+      const links = isOwn ? watchLinks(state.links, event.roles) : state.links;
+      return { next: { ...state, roles, links }, effects: [] };
     }
     case "metrics": {
       const read = readBatch(event.message, nowMs);
-      if ("reason" in read) return complain(state, [`${hostOf(event.message)}: ${read.reason}`], nowMs);
+      if ("reason" in read) {
+        // Every shard reads it; one says what is wrong with it.
+        if (!owns(state.shard, event.message.host)) return { next: state, effects: [] };
+        return complain(state, [`${hostOf(event.message)}: ${read.reason}`], nowMs);
+      }
       observeProbes(state.links, read.batch, nowMs);
       return takeBatch(state, read.batch, nowMs);
     }
     case "replication": {
       const read = readProgress(event.message);
+      if ("reason" in read && !owns(state.shard, event.message.header?.resource ?? "")) {
+        return { next: state, effects: [] };
+      }
       if ("reason" in read) return complain(state, [read.reason], nowMs);
       return { next: takeProgress(state, read.progress), effects: [] };
     }
@@ -113,8 +129,9 @@ function hostOf({ host }: MetricBatch): string {
 
 /** What was learnt is kept as long as the part of the policy stands that it was learnt under. */
 function configure(state: State, { configuration, recalled }: Extract<Event, { kind: "configured" }>): State {
+  const own = configuration.resources.filter(({ name }) => owns(state.shard, name));
   const watched = new Map(
-    configuration.resources.map((spec): [string, Watched] => {
+    own.map((spec): [string, Watched] => {
       const known = state.watched?.get(spec.name);
       const learnt = known ? undefined : recalled?.get(spec.name);
       const sameForecast = known && isSame(known.spec.forecast, spec.forecast);
@@ -132,7 +149,8 @@ function configure(state: State, { configuration, recalled }: Extract<Event, { k
   );
   const roles = new Map([...state.roles].filter(([name]) => watched.has(name)));
   const copying = new Map([...state.copying].filter(([name]) => watched.has(name)));
-  return { ...state, watched, roles, copying };
+  const configured = new Set(configuration.resources.map(({ name }) => name));
+  return { ...state, configured, watched, roles, copying };
 }
 
 function isSame(a: object, b: object): boolean {
@@ -146,6 +164,7 @@ function takeBatch(state: State, batch: Batch, nowMs: number): Decision {
   const watched = new Map(state.watched);
   for (const row of batch.rows) {
     const known = watched.get(row.resource);
+    if (!known && !owns(state.shard, row.resource)) continue;
     if (!known) reasons.push(`host ${batch.host}: resource ${row.resource} is not in the configuration`);
     else if (row.instance !== "")
       observeInstance(known, { row, batch, roles: state.roles.get(row.resource) });

@@ -207,7 +207,7 @@ export type Parts = {
   readonly sized: number;
 };
 
-const NO_PARTS: Parts = { reads: 0, total: 0, bytes: 0, sized: 0 };
+export const NO_PARTS: Parts = { reads: 0, total: 0, bytes: 0, sized: 0 };
 
 /** Slow means of what a request is like: the part that is movable, and its bytes. */
 function createParts(before: Parts = NO_PARTS) {

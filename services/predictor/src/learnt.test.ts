@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { WHOLE } from "@understudy/model/shard";
 import fc from "fast-check";
 import { decide, INITIAL, type State } from "./decide.ts";
 import { exampleConfiguration, exampleSpec, metricBatch, START_MS, servingInstance } from "./fixtures.ts";
@@ -10,6 +11,7 @@ import { learntFromText, learntToText } from "./learnt.ts";
 import { openLearntFiles } from "./learnt-files.ts";
 
 const SPEC = exampleSpec();
+const CONFIGURED = new Set([SPEC.name]);
 const TICK_MS = 100;
 const silent = { warn: () => undefined };
 
@@ -159,18 +161,20 @@ test("files bring back what was kept; one that cannot be used is said and left o
   const dir = mkdtempSync(join(tmpdir(), "learnt-"));
   t.after(() => rmSync(dir, { recursive: true }));
   const said: string[] = [];
-  const files = openLearntFiles(dir, { warn: (text) => said.push(text) });
+  const files = openLearntFiles(dir, { shard: WHOLE, log: { warn: (text) => said.push(text) } });
   assert.equal(files.recall([SPEC]).size, 0);
   const watched = [...experienced().watched!.values()];
-  await files.keep(watched);
-  assert.equal(openLearntFiles(dir, silent).recall([SPEC]).size, 1);
+  await files.keep(watched, CONFIGURED);
+  assert.equal(openLearntFiles(dir, { shard: WHOLE, log: silent }).recall([SPEC]).size, 1);
   assert.deepEqual(said, []);
   writeFileSync(join(dir, "learnt", "catalog.json"), "{}");
   assert.equal(files.recall([SPEC]).size, 0);
   assert.equal(said.length, 1);
-  await files.keep(watched);
+  await files.keep(watched, CONFIGURED);
   assert.equal(files.recall([SPEC]).size, 1);
-  await files.keep([]);
+  await files.keep([], CONFIGURED);
+  assert.equal(files.recall([SPEC]).size, 1, "another predictor of the same folder looks after it");
+  await files.keep([], new Set());
   assert.equal(files.recall([SPEC]).size, 0, "a resource that is gone leaves nothing behind");
 });
 
@@ -180,10 +184,10 @@ test("a disk that takes nothing is said once, and stops nothing", async (t) => {
   t.after(() => rmSync(dir, { recursive: true }));
   // A file where the folder should be: also root cannot write there.
   writeFileSync(join(dir, "learnt"), "");
-  const files = openLearntFiles(dir, { warn: (text) => said.push(text) });
+  const files = openLearntFiles(dir, { shard: WHOLE, log: { warn: (text) => said.push(text) } });
   const watched = [...experienced().watched!.values()];
-  await files.keep(watched);
-  await files.keep(watched);
+  await files.keep(watched, CONFIGURED);
+  await files.keep(watched, CONFIGURED);
   assert.equal(said.length, 1);
   assert.match(said[0]!, /^what was learnt cannot be kept: make the folder writable/);
 });

@@ -5,10 +5,12 @@ import { followMessages, reject } from "@understudy/bus/messages";
 import { TOPICS } from "@understudy/bus/topics";
 import type { Clock } from "@understudy/model/clock";
 import { pause } from "@understudy/model/pause";
+import { owns, type Shard } from "@understudy/model/shard";
 import { followConfiguration } from "@understudy/service/configuration";
 import type { Actor } from "@understudy/service/run";
 import { rolesFromWire } from "@understudy/wire/roles";
-import { decide, type Event, INITIAL } from "./decide.ts";
+import { decide, type Event, INITIAL, type State } from "./decide.ts";
+import { HOLD_EVERY_MS } from "./in-use.ts";
 import type { LearntFiles } from "./learnt-files.ts";
 import { type Cause, type Performer, SERVICE } from "./perform.ts";
 
@@ -18,20 +20,20 @@ export type Loop = {
   missing(): string | undefined;
 };
 
-const KEEP_EVERY_MS = 10_000;
-
 export function createLoop({
   bus,
   clock,
   perform,
+  shard,
   files,
 }: {
   bus: Bus;
   clock: Clock;
   perform: Performer;
+  shard: Shard;
   files: LearntFiles;
 }): Loop {
-  let state = INITIAL;
+  let state: State = { ...INITIAL, shard };
   const take = (event: Event, cause?: Cause): void => {
     const { next, effects } = decide(state, event, clock.nowMs());
     state = next;
@@ -43,7 +45,9 @@ export function createLoop({
         name: "configuration",
         async run(signal) {
           for await (const configuration of followConfiguration(bus, signal, SERVICE)) {
-            const unknown = configuration.resources.filter(({ name }) => !state.watched?.has(name));
+            const unknown = configuration.resources.filter(
+              ({ name }) => owns(shard, name) && !state.watched?.has(name),
+            );
             take({ kind: "configured", configuration, recalled: files.recall(unknown) });
           }
         },
@@ -51,10 +55,13 @@ export function createLoop({
       {
         name: "keep",
         async run(signal) {
+          await files.hold();
           while (!signal.aborted) {
-            await pause(KEEP_EVERY_MS, signal);
-            if (state.watched) await files.keep([...state.watched.values()]);
+            await pause(HOLD_EVERY_MS, signal);
+            if (state.watched) await files.keep([...state.watched.values()], state.configured);
+            else await files.hold();
           }
+          await files.release();
         },
       },
       { name: "roles", run: (signal) => followRoles(bus, signal, take) },

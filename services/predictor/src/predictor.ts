@@ -2,6 +2,7 @@
 
 import type { Bus } from "@understudy/bus/bus";
 import type { Clock } from "@understudy/model/clock";
+import type { Shard } from "@understudy/model/shard";
 import type { Log } from "@understudy/service/log";
 import type { Telemetry } from "@understudy/service/telemetry";
 import { openLearntFiles } from "./learnt-files.ts";
@@ -12,6 +13,7 @@ import { createInstruments } from "./telemetry.ts";
 export function createPredictor({
   host,
   dataDir,
+  shard,
   bus,
   clock,
   telemetry,
@@ -20,6 +22,8 @@ export function createPredictor({
   readonly host: string;
   /** Where what was learnt is kept. */
   readonly dataDir: string;
+  /** Which resources are its own. */
+  readonly shard: Shard;
   readonly bus: Bus;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
@@ -27,5 +31,5 @@ export function createPredictor({
 }): Loop {
   const instruments = createInstruments({ ...telemetry, log });
   const perform = createPerformer({ bus, clock, source: `${SERVICE}@${host}`, instruments });
-  return createLoop({ bus, clock, perform, files: openLearntFiles(dataDir, log) });
+  return createLoop({ bus, clock, perform, shard, files: openLearntFiles(dataDir, { shard, log }) });
 }

@@ -14,9 +14,23 @@ export const METRICS = {
   instanceCapacity: "predictor_instance_capacity_rps",
   pinball: "predictor_pinball95",
   coverage: "predictor_coverage95",
+  coverageOfLevel: "predictor_coverage",
+  falseAlarmRate: "predictor_false_alarm_rate",
+  quietTicks: "predictor_quiet_ticks",
   period: "predictor_period_ms",
   alarm: "predictor_alarm",
 } as const;
+
+const GAUGES = [
+  "demand",
+  "instanceCapacity",
+  "pinball",
+  "coverage",
+  "falseAlarmRate",
+  "quietTicks",
+  "period",
+  "alarm",
+] as const satisfies readonly (keyof typeof METRICS)[];
 
 export const SPANS = { predict: "predict" } as const;
 
@@ -51,9 +65,10 @@ export function createInstruments({
     description: "Time from sample to published prediction",
     advice: { explicitBucketBoundaries: DELAY_BUCKETS_MS },
   });
-  const gauges = (["demand", "instanceCapacity", "pinball", "coverage", "period", "alarm"] as const).map(
-    (name) => [name, meter.createGauge(METRICS[name])] as const,
-  );
+  const gauges = GAUGES.map((name) => [name, meter.createGauge(METRICS[name])] as const);
+  const coverage = meter.createGauge(METRICS.coverageOfLevel, {
+    description: "Part of the truths at or below the quantile of this level",
+  });
   let failing = false;
 
   return {
@@ -72,6 +87,10 @@ export function createInstruments({
       for (const [name, gauge] of gauges) {
         if (Number.isFinite(values[name])) gauge.record(values[name], { resource });
       }
+      for (const [q, part] of prediction.demand.scorecard.coverage.entries()) {
+        const level = String(prediction.demand.levels[q]);
+        if (Number.isFinite(part)) coverage.record(part, { resource, level });
+      }
     },
     skipped: () => skips.add(1),
     rejected(reason, parent) {
@@ -87,12 +106,14 @@ export function createInstruments({
   };
 }
 
-function gaugesOf({ demand, capacity, stepMs }: PredictionView) {
+function gaugesOf({ demand, capacity, stepMs }: PredictionView): Record<(typeof GAUGES)[number], number> {
   return {
     demand: demand.now.movableRps + demand.now.immovableRps,
     instanceCapacity: capacity.instanceRps,
     pinball: demand.scorecard.pinball95,
     coverage: demand.scorecard.coverage95,
+    falseAlarmRate: demand.scorecard.falseAlarmRate,
+    quietTicks: demand.scorecard.quietTicks,
     period: demand.scorecard.periodSteps * stepMs,
     alarm: demand.alarm.raised ? 1 : 0,
   };

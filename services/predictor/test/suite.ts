@@ -10,6 +10,7 @@ import { ROOT_CONTEXT, trace } from "@opentelemetry/api";
 import type { Bus } from "@understudy/bus/bus";
 import { followMessages, publishMessage, type Received } from "@understudy/bus/messages";
 import { subjectOf, TOPICS } from "@understudy/bus/topics";
+import { WHOLE } from "@understudy/model/shard";
 import { systemClock } from "@understudy/service/clock";
 import { openLog } from "@understudy/service/log";
 import { runActors } from "@understudy/service/run";
@@ -19,6 +20,7 @@ import { ConfigSchema, type Reject } from "@understudy/wire/gen/event";
 import type { Prediction, PredictionSchema } from "@understudy/wire/gen/prediction";
 import { headerToWire, hlcFromWire } from "@understudy/wire/header";
 import { type Measured, metricBatch, YAML } from "../src/fixtures.ts";
+import { heldSince } from "../src/in-use.ts";
 import { createPredictor } from "../src/predictor.ts";
 
 const WITHIN_MS = 10_000;
@@ -53,6 +55,7 @@ export function predictorSuite(open: () => Promise<Buses>): void {
     const predictor = createPredictor({
       host: "host-a",
       dataDir: dir,
+      shard: WHOLE,
       bus: buses.predictor,
       clock: systemClock,
       telemetry,
@@ -125,6 +128,12 @@ export function predictorSuite(open: () => Promise<Buses>): void {
     assert.equal(message.capacity?.learned, false);
     assert.equal(message.horizons.length, 7);
     for (const { totalRps } of message.horizons) assert.equal(totalRps.length, message.quantileLevels.length);
+    assert.equal(message.scorecard?.coverage.length, message.quantileLevels.length);
+    assert.equal(message.scorecard?.quietTicks, 0n);
+  });
+
+  test("a running predictor says on disk that it works there", async () => {
+    assert.notEqual(await heldSince(dir, Date.now()), undefined);
   });
 
   test("the prediction goes on with the trace of its batch", async () => {

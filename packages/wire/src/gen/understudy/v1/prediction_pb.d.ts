@@ -385,6 +385,27 @@ export declare type Scorecard = Message<"understudy.v1.Scorecard"> & {
    * @generated from field: uint64 samples_refused = 6;
    */
   samplesRefused: bigint;
+
+  /**
+   * Share of truths at or below each quantile, one per level: calibrated is what is near its level. NaN until one was scored.
+   *
+   * @generated from field: repeated double coverage = 7;
+   */
+  coverage: number[];
+
+  /**
+   * Share of quiet ticks that had an alarm; NaN until there was one.
+   *
+   * @generated from field: double false_alarm_rate = 8;
+   */
+  falseAlarmRate: number;
+
+  /**
+   * Ticks below the threshold after which nothing exceeded it within the longest horizon.
+   *
+   * @generated from field: uint64 quiet_ticks = 9;
+   */
+  quietTicks: bigint;
 };
 
 /**

@@ -6,6 +6,7 @@ import { publishMessage } from "@understudy/bus/messages";
 import { subjectOf, TOPICS } from "@understudy/bus/topics";
 import type { Roles, VerdictState } from "@understudy/model/instance";
 import { type ResourceStatus, ResourceStatusSchema } from "@understudy/wire/gen/control";
+import { PredictionSchema } from "@understudy/wire/gen/prediction";
 import { WeightDecisionSchema } from "@understudy/wire/gen/weight";
 import { headerToWire } from "@understudy/wire/header";
 import { rolesToWire, verdictToWire } from "@understudy/wire/roles";
@@ -78,6 +79,36 @@ c-3       shadow   serving  -        -       -        -      -        127.0.0.1:
     { instance: "c-2", health: "suspect", readPpm: 400_000, limitedBy: "slow start" },
     { instance: "c-3", health: null, readPpm: null, limitedBy: null },
   ]);
+});
+
+test("how good the forecast has been is a line of its own, once somebody predicts", async () => {
+  const bus = await busSaying({});
+  const say = async (ready: boolean) => {
+    const scorecard = {
+      scored: 900n,
+      periodMs: 30_000,
+      pinball95: 0.6125,
+      coverage: [0.5, 0.951],
+      falseAlarmRate: Number.NaN,
+      quietTicks: ready ? 400n : 0n,
+    };
+    const message = create(PredictionSchema, {
+      header: headerToWire({ resource: "catalog", ...ABOUT }),
+      ready,
+      quantileLevels: [0.5, 0.95],
+      scorecard,
+    });
+    await publishMessage(bus, TOPICS.predictions, { names: ["catalog"], message });
+    return viewResource(bus, statusOf(["c-1"]), nothing);
+  };
+  const line = (view: Awaited<ReturnType<typeof say>>) => renderResource(view).split("\n")[1];
+  assert.equal(line(await say(false)), "forecast: warming up");
+  const view = await say(true);
+  assert.equal(
+    line(view),
+    "forecast: period 30 s; pinball loss 0.613 of the last value's; covered 0.500 of 0.5, 0.951 of 0.95; false alarms in - of 400 quiet steps",
+  );
+  assert.equal((resourceToJson(view).forecast as { periodMs: number }).periodMs, 30_000);
 });
 
 test("a verdict about an earlier incarnation says nothing about this one", async () => {

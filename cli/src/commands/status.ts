@@ -1,10 +1,14 @@
-/** `understudy status [RESOURCE]`: who is primary, how far the shadows are, which share each instance takes, who is healthy. */
+/**
+ * `understudy status [RESOURCE]`: who is primary, how far the shadows are, which share each instance takes, who is healthy,
+ * how good the forecast is.
+ */
 
 import { create, type JsonObject, toJson } from "@bufbuild/protobuf";
 import type { Bus } from "@understudy/bus/bus";
 import { TOPICS } from "@understudy/bus/topics";
 import type { Instance, Roles, VerdictState } from "@understudy/model/instance";
 import { type ResourceStatus, ResourceStatusSchema, StatusRequestSchema } from "@understudy/wire/gen/control";
+import { type Prediction, ScorecardSchema } from "@understudy/wire/gen/prediction";
 import type { InstanceShare } from "@understudy/wire/gen/weight";
 import { rolesFromWire, verdictFromWire } from "@understudy/wire/roles";
 import type { Command } from "commander";
@@ -12,6 +16,7 @@ import { type Connection, call, withConnection } from "../connect.ts";
 import { CliError } from "../error.ts";
 import { type Globals, percentOf, print, renderTable } from "../globals.ts";
 import { readLast } from "../read-message.ts";
+import { renderForecast } from "../render-forecast.ts";
 
 const PROBE_TIMEOUT_MS = 1000;
 const NOT_KNOWN = "-";
@@ -77,6 +82,7 @@ export type InstanceView = {
 export type ResourceView = {
   readonly status: ResourceStatus;
   readonly roles: Roles | undefined;
+  readonly prediction: Prediction | undefined;
   readonly instances: readonly InstanceView[];
 };
 
@@ -87,7 +93,7 @@ export async function viewResource(
   complain: (problem: CliError) => void,
 ): Promise<ResourceView> {
   const roles = status.roles && rolesFromWire(status.roles);
-  if (!roles) return { status, roles, instances: [] };
+  if (!roles) return { status, roles, prediction: undefined, instances: [] };
   const orComplain = async <T>(reading: Promise<T | undefined>): Promise<T | undefined> => {
     try {
       return await reading;
@@ -101,6 +107,9 @@ export async function viewResource(
   const shares = await orComplain(
     readLast(bus, TOPICS.weights, { names: [resource], read: ({ shares }) => shares }),
   );
+  const prediction = await orComplain(
+    readLast(bus, TOPICS.predictions, { names: [resource], read: (message) => message }),
+  );
   const view = async (instance: Instance): Promise<InstanceView> => {
     const names = [resource, instance.name];
     const verdict = await orComplain(readLast(bus, TOPICS.health, { names, read: verdictFromWire }));
@@ -111,13 +120,15 @@ export async function viewResource(
       share: shares?.find((share) => share.instance === instance.name),
     };
   };
-  return { status, roles, instances: await Promise.all(roles.instances.map(view)) };
+  return { status, roles, prediction, instances: await Promise.all(roles.instances.map(view)) };
 }
 
 /** As the replicator answers, with what it does not know: `null` where nobody has said it. */
-export function resourceToJson({ status, instances }: ResourceView): JsonObject {
+export function resourceToJson({ status, prediction, instances }: ResourceView): JsonObject {
+  const scorecard = prediction?.scorecard;
   return {
     ...(toJson(ResourceStatusSchema, status) as JsonObject),
+    forecast: scorecard ? toJson(ScorecardSchema, scorecard) : null,
     instances: instances.map(({ instance, health, share }) => ({
       instance: instance.name,
       health: health ?? null,
@@ -127,7 +138,7 @@ export function resourceToJson({ status, instances }: ResourceView): JsonObject 
   };
 }
 
-export function renderResource({ status, roles, instances }: ResourceView): string {
+export function renderResource({ status, roles, prediction, instances }: ResourceView): string {
   if (!roles) return "";
   const rows = instances.map(({ instance, health, share }) => [
     instance.name,
@@ -140,7 +151,8 @@ export function renderResource({ status, roles, instances }: ResourceView): stri
   ]);
   const heads = ["INSTANCE", "ROLE", "PHASE", "HEALTH", "READS", "VERSION", "LAG", "IN SYNC", "ADDRESS"];
   const title = `${roles.resource}: epoch ${roles.epoch}, primary ${roles.primary || "none"}, lease ${status.lease || NOT_KNOWN}`;
-  return `${title}\n${renderTable([heads, ...rows])}`;
+  const forecast = prediction ? [renderForecast(prediction)] : [];
+  return [title, ...forecast, renderTable([heads, ...rows])].join("\n");
 }
 
 function progressOf(status: ResourceStatus, instance: string): string[] {

@@ -3,12 +3,21 @@
  * learn, now and then reconsider the season, make the next forecasts. forecaster.ts brings samples onto a grid of steps.
  */
 
-import { observeAlarm, startAlarm } from "./alarm.ts";
+import { observeAlarm, skipAlarm, startAlarm } from "./alarm.ts";
 import { observeCovariates, writeCovariates } from "./covariates.ts";
 import { change, historyAt, historyLength, pushHistory, spread } from "./history.ts";
 import { learn, predict, seatSeason, skipHorizon, startHorizons } from "./horizon.ts";
 import { believableBelow, findPeriods, periodWindow } from "./period.ts";
-import { HISTORY_STEPS, MEDIAN_WINDOWS, OFFSET_COUNT, PERIOD_MAX_STEPS, ROW, SLOT } from "./plan.ts";
+import {
+  HISTORY_STEPS,
+  MARK_SCORES,
+  MARKS,
+  MEDIAN_WINDOWS,
+  OFFSET_COUNT,
+  PERIOD_MAX_STEPS,
+  ROW,
+  SLOT,
+} from "./plan.ts";
 import { observeRls, resetRls } from "./rls.ts";
 import {
   adoptSeason,
@@ -54,6 +63,8 @@ export function startSeries(state: State, series: number): void {
   state.singles.fill(0, series * plan.singles, (series + 1) * plan.singles);
   state.history.fill(0, series * HISTORY_STEPS, (series + 1) * HISTORY_STEPS);
   state.profiles.fill(0, series * PERIOD_MAX_STEPS, (series + 1) * PERIOD_MAX_STEPS);
+  state.markUnits.fill(0, series * MARKS, (series + 1) * MARKS);
+  state.markScores.fill(0, series * MARKS * MARK_SCORES, (series + 1) * MARKS * MARK_SCORES);
   setClock(state, series, CLOCK.lastMs, Number.NaN);
   setClock(state, series, CLOCK.threshold, Number.NaN);
   startAlarm(state, series);
@@ -94,6 +105,7 @@ export function skip(state: State, series: number): void {
   advance(state, series, clock(state, series, CLOCK.lastValue));
   passSeason(state, series);
   for (let h = 0; h < state.plan.horizons.length; h += 1) skipHorizon(state, series, h);
+  skipAlarm(state, series);
 }
 
 function learnNoise(state: State, series: number, value: number): void {

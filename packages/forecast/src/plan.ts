@@ -68,16 +68,13 @@ type NumberPart =
   | "shifts"
   | "atoms"
   | "scores"
+  | "maxMatrix"
+  | "maxWeights"
+  | "maxScale"
+  | "marks"
   | "alarm"
   | "alarmScore";
-type SinglePart =
-  | "rows"
-  | "slots"
-  | "windows"
-  | "histograms"
-  | "seasonHistograms"
-  | "alarmRows"
-  | "alarmHistograms";
+type SinglePart = "rows" | "slots" | "windows" | "histograms" | "seasonHistograms" | "maxRows" | "alarmFlags";
 
 /** Fields of a row: what was known at a step, the same for all horizons. */
 export const ROW = {
@@ -108,8 +105,12 @@ export const SLOT = {
   quantiles: 10,
 } as const;
 
-export const ALARM_DETECTORS = 5;
-export const ALARM_BINS = 64;
+/** Views that the maximum within the horizon is foreseen from, and how often it is learnt from one. */
+export const MAX_REGRESSORS = 9;
+export const MAX_LEARN_EVERY = 3;
+/** Past forecasts of the maximum that are kept, and the scores of each. */
+export const MARKS = 1024;
+export const MARK_SCORES = 2;
 export const MEDIAN_WINDOWS = [9, 64] as const;
 /** Regressors without covariates: four lags of the residual, the slow level and the level before. */
 export const RLS_LAGS = 6;
@@ -158,7 +159,11 @@ export function createPlan({
     shifts: count * wide,
     atoms: 2 * count,
     scores: SCORE_FIELDS + wide,
-    alarm: 24,
+    maxMatrix: MAX_REGRESSORS * MAX_REGRESSORS,
+    maxWeights: MAX_REGRESSORS,
+    maxScale: 1,
+    marks: 1 + MARK_SCORES,
+    alarm: 7,
     alarmScore: ALARM_SCORE_FIELDS,
   });
   const singles = lay<SinglePart>({
@@ -167,8 +172,8 @@ export function createPlan({
     windows: MEDIAN_WINDOWS.reduce((sum, one) => sum + one, 0),
     histograms: SCALES * count * BINS,
     seasonHistograms: 2 * 3 * BINS,
-    alarmRows: rows * (ALARM_DETECTORS + 2),
-    alarmHistograms: (ALARM_DETECTORS + 1) * ALARM_BINS,
+    maxRows: maximumRows({ rows }) * (MAX_REGRESSORS + 3),
+    alarmFlags: rows,
   });
   let slot = 0;
   const firstSlot = horizons.map((steps) => {
@@ -191,6 +196,11 @@ export function createPlan({
     slotWidth,
     firstSlot,
   };
+}
+
+/** Forecasts of the maximum that wait for their outcome to be learnt from. */
+export function maximumRows({ rows }: Pick<Plan, "rows">): number {
+  return Math.ceil(rows / MAX_LEARN_EVERY) + 1;
 }
 
 /** The highest level <= 0.95, or the lowest there is. */

@@ -152,6 +152,22 @@ export function profileAt(state: State, series: number, ahead: number): number {
   return Number.isNaN(value) ? 0 : value;
 }
 
+/** The highest that the raw profile reaches within so many steps, in means of two phases; one that was not seen is 0. */
+export function profileMax(state: State, series: number, within: number): number {
+  const period = seasonPeriod(state, series);
+  const profile = series * PERIOD_MAX_STEPS;
+  let phase = phaseAt(state, series, 1);
+  let before = state.profiles[profile + phase]! || 0;
+  let highest = Number.NEGATIVE_INFINITY;
+  for (let ahead = 1; ahead <= within; ahead += 1) {
+    phase = phase + 1 === period ? 0 : phase + 1;
+    const value = state.profiles[profile + phase]! || 0;
+    if (before + value > highest) highest = before + value;
+    before = value;
+  }
+  return highest / 2;
+}
+
 function phaseAt(state: State, series: number, ahead: number): number {
   const at = fields(state, series);
   const period = state.numbers[at + PERIOD]!;

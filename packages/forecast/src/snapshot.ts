@@ -1,5 +1,5 @@
 /**
- * A forecaster as bytes: a magic word, the options as JSON, the four arrays of state as they lie in memory, and a checksum
+ * A forecaster as bytes: a magic word, the options as JSON, the arrays of state as they lie in memory, and a checksum
  * over all of it (CRC-32, ISO 3309). Restored, it makes bit for bit the forecasts it would have made. Byte order is that
  * of the machine; all that Node runs on are little-endian, and the magic word tells.
  */
@@ -10,7 +10,7 @@ import type { State } from "./state.ts";
 
 const MAGIC = 0x55464331;
 /** Raised when the layout of the state changes: a snapshot of another one is refused, not guessed at. */
-const VERSION = 1;
+const VERSION = 2;
 const HEADER_BYTES = 16;
 const CHECKSUM_BYTES = 4;
 /** Options are a few hundred bytes; a length beyond this is damage. */
@@ -88,8 +88,8 @@ function parseOptions(text: Uint8Array): unknown {
   }
 }
 
-function partsOf({ numbers, singles, history, profiles }: State): Uint8Array[] {
-  return [numbers, singles, history, profiles].map(
+function partsOf({ numbers, singles, history, profiles, markUnits, markScores }: State): Uint8Array[] {
+  return [numbers, singles, history, profiles, markUnits, markScores].map(
     ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
   );
 }

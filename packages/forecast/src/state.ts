@@ -1,9 +1,9 @@
 /**
- * The state of all series of one engine: four typed arrays, in which a series is a run of each. Made once; nothing is
+ * The state of all series of one engine: a few typed arrays, in which a series is a run of each. Made once; nothing is
  * allocated per tick. Working memory that holds nothing from one tick to the next is shared by all series.
  */
 
-import { EXPERTS, HISTORY_STEPS, PERIOD_MAX_STEPS, type Plan } from "./plan.ts";
+import { EXPERTS, HISTORY_STEPS, MARK_SCORES, MARKS, PERIOD_MAX_STEPS, type Plan } from "./plan.ts";
 
 export type State = {
   readonly plan: Plan;
@@ -13,6 +13,9 @@ export type State = {
   /** Rings that periods are found in and profiles: the slow part of the state. */
   readonly history: Float32Array;
   readonly profiles: Float32Array;
+  /** What was foreseen of the maximum at past steps: its unit, and scores in 1/256 of it; see alarm-limits.ts. */
+  readonly markUnits: Float32Array;
+  readonly markScores: Int16Array;
   readonly experts: Float64Array;
   readonly regressors: Float64Array;
   readonly gain: Float64Array;
@@ -45,6 +48,8 @@ export function createState(plan: Plan, series: number): State {
     singles: new Float32Array(series * plan.singles),
     history: new Float32Array(series * HISTORY_STEPS),
     profiles: new Float32Array(series * PERIOD_MAX_STEPS),
+    markUnits: new Float32Array(series * MARKS),
+    markScores: new Int16Array(series * MARKS * MARK_SCORES),
     experts: new Float64Array(EXPERTS),
     regressors: new Float64Array(plan.regressors),
     gain: new Float64Array(plan.regressors),
@@ -66,6 +71,8 @@ export function stateBytes(plan: Plan): { bytesPerSeries: number; ringBytesPerSe
   return {
     bytesPerSeries:
       plan.numbers * Float64Array.BYTES_PER_ELEMENT + plan.singles * Float32Array.BYTES_PER_ELEMENT,
-    ringBytesPerSeries: (HISTORY_STEPS + PERIOD_MAX_STEPS) * Float32Array.BYTES_PER_ELEMENT,
+    ringBytesPerSeries:
+      (HISTORY_STEPS + PERIOD_MAX_STEPS + MARKS) * Float32Array.BYTES_PER_ELEMENT +
+      MARKS * MARK_SCORES * Int16Array.BYTES_PER_ELEMENT,
   };
 }

@@ -44,6 +44,8 @@ const REPLACE_BELOW = 0.93;
 const REPLACE_CYCLES = 4;
 /** Memory of the usual change, and the least it can be, by itself and as a part of the value. */
 const NOISE_STEPS = 100;
+/** One change counts for at most so many usual ones, once there is a usual one. */
+const NOISE_CLIP = 30;
 const NOISE_MIN = 1e-9;
 const NOISE_PART_MIN = 1e-6;
 /** Losses of a season are taken over blocks of so much of its period. */
@@ -112,7 +114,9 @@ function learnNoise(state: State, series: number, value: number): void {
   const before = clock(state, series, CLOCK.lastValue);
   const steps = Math.min(clock(state, series, CLOCK.samples), NOISE_STEPS);
   const known = clock(state, series, CLOCK.noise);
-  const noise = known + (Math.abs(value - before) - known) / steps;
+  const size = Math.abs(value - before);
+  const usual = steps < NOISE_STEPS ? size : Math.min(size, NOISE_CLIP * known);
+  const noise = known + (usual - known) / steps;
   setClock(state, series, CLOCK.noise, Math.max(noise, NOISE_MIN, NOISE_PART_MIN * Math.abs(value)));
 }
 

@@ -24,9 +24,9 @@ const EXPERT_SHARE = 0.001;
 const SEASON_SEAT = 0.95;
 /** Memory of the mixture's usual error. */
 const LOSS_MEMORY = 0.98;
-/** Memories of the fast and the slow usual error; the fast one takes no error beyond so many times the larger of both. */
+/** Memories of the fast and the slow usual error; neither takes an error beyond so many times the larger of both. */
 const SCALE_RATES = [1 / 30, 1 / 300] as const;
-const SCALE_CLIP = 5;
+const SCALE_CLIPS = [5, 30] as const;
 /** A forecast this near to the last value, in slow usual errors, is the last value. */
 const SNAP = 0.042;
 /** Errors before scores mean something. */
@@ -34,7 +34,6 @@ const ERRORS_MIN = 6;
 /** While the scale rests on so few errors, a score beyond this says more about the scale than about the series. */
 const YOUNG_ERRORS = 40;
 const YOUNG_SCORE_MAX = 3;
-const FAST = 0;
 const SLOW = 1;
 const RATIO_MIN = 1e-9;
 const PART_MIN = 1e-6;
@@ -146,11 +145,12 @@ function learnScores(
     );
   }
   const size = Math.abs(error);
-  const clipped = Math.min(size, SCALE_CLIP * Math.max(numbers[scales]!, numbers[scales + 1]!));
+  const usual = Math.max(numbers[scales]!, numbers[scales + 1]!);
   for (let k = 0; k < SCALES; k += 1) {
     const rate = Math.max(SCALE_RATES[k]!, 1 / Math.max(1, errors));
     const known = numbers[scales + k]!;
-    numbers[scales + k] = known + rate * ((k === FAST && known > 0 ? clipped : size) - known);
+    numbers[scales + k] =
+      known + rate * ((known > 0 ? Math.min(size, SCALE_CLIPS[k]! * usual) : size) - known);
   }
   learnSeasonScores(state, series, { h, slot, value: Math.fround(value) });
 }

@@ -5,7 +5,7 @@
 
 import { historyAt, historyLength } from "./history.ts";
 import { OFFSET_COUNT, PERIOD_MAX_STEPS } from "./plan.ts";
-import type { State } from "./state.ts";
+import { CLOCK, clock, type State } from "./state.ts";
 
 /** Weight of the newest cycle once there are several; before that all cycles count the same. */
 const CYCLE_WEIGHT_MIN = 0.25;
@@ -26,6 +26,9 @@ const SMOOTH_PERIOD_PART = 1 / 96;
 const STEEP_NOISES = 3;
 /** How fast the level of the whole profile follows the series: hardly, within a few steps, nearly at once. */
 export const OFFSET_ALPHAS = [0.01, 0.15, 0.5] as const;
+
+/** A sample moves the profile by at most so many usual changes from step to step. */
+const CHANGE_MAX = 30;
 
 /** Fields of the part "season". */
 const PERIOD = 0;
@@ -90,12 +93,15 @@ export function observeSeason(state: State, series: number, value: number): void
   if (Number.isNaN(known)) {
     profiles[phase] = value;
   } else {
+    // One wild sample must neither move the level nor come back with each cycle.
+    const most = CHANGE_MAX * clock(state, series, CLOCK.noise);
+    const change = Math.max(-most, Math.min(most, value - known));
     for (let i = 0; i < OFFSET_COUNT; i += 1) {
       const offset = numbers[at + OFFSETS + i]!;
-      numbers[at + OFFSETS + i] = offset + OFFSET_ALPHAS[i]! * (value - known - offset);
+      numbers[at + OFFSETS + i] = offset + OFFSET_ALPHAS[i]! * (change - offset);
     }
     const cycle = Math.floor(steps / period);
-    profiles[phase] = known + Math.max(1 / (cycle + 1), CYCLE_WEIGHT_MIN) * (value - known);
+    profiles[phase] = known + Math.max(1 / (cycle + 1), CYCLE_WEIGHT_MIN) * change;
   }
   passSeason(state, series);
 }

@@ -48,6 +48,32 @@ test("scheduled bursts are announced at least five steps ahead once their period
   assert.ok(events >= 30 && foreseen >= 0.9 * events, `${foreseen} of ${events}`);
 });
 
+test("a ramp is announced ten steps ahead, seldom before its time, also when the threshold was told late", () => {
+  const random = seededRandom(5);
+  const shape = (step: number) => Math.max(0, Math.min(60, (step % 300) - 100, 280 - (step % 300)));
+  const values = Array.from({ length: 6000 }, (_, step) => 100 + shape(step) + 3 * random.normal());
+  const threshold = 150;
+  const forecaster = createForecaster({ stepMs: 1000, horizons: HORIZONS, quantiles: [0.5, 0.95] });
+  const raised = values.map((value, step) => {
+    if (step === 2000) forecaster.setThreshold(threshold);
+    forecaster.observe(step * 1000, value);
+    return step >= 2000 && forecaster.alarm().raised;
+  });
+  let [events, foreseen, quiet, wrong] = [0, 0, 0, 0];
+  for (let at = 2000; at < values.length - WITHIN; at += 1) {
+    const ahead = values.slice(at, at + WITHIN + 1);
+    if (ahead.every((value) => value <= threshold)) {
+      quiet += 1;
+      if (raised[at]) wrong += 1;
+    }
+    if (!(values[at]! > threshold) || values.slice(at - 50, at).some((value) => value > threshold)) continue;
+    events += 1;
+    if (raised.slice(at - WITHIN, at - 9).some(Boolean)) foreseen += 1;
+  }
+  assert.ok(events >= 12 && foreseen >= 0.7 * events, `${foreseen} of ${events}`);
+  assert.ok(wrong / quiet < 0.02, `${wrong} of ${quiet}`);
+});
+
 test("the alarm stands in about the share of quiet time that it may", () => {
   const random = seededRandom(3);
   let level = 0;

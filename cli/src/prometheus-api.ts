@@ -22,7 +22,8 @@ export type RangeQuery = {
 export async function readPrometheus(range: RangeQuery): Promise<RecordedSeries> {
   const { stepMs } = range;
   const fromMs = Math.ceil(range.fromMs / stepMs) * stepMs;
-  const queries = Math.ceil((range.toMs - fromMs + stepMs) / (POINTS_MAX * stepMs));
+  const points = Math.floor((range.toMs - fromMs) / stepMs) + 1;
+  const queries = Math.ceil(points / POINTS_MAX);
   if (queries > QUERIES_MAX) {
     const most = (QUERIES_MAX * POINTS_MAX * stepMs) / 3_600_000;
     throw new CliError("invalid", `--from lies too far back for steps of ${stepMs} ms: at most ${most} h`);

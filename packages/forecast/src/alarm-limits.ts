@@ -17,7 +17,7 @@ import { CLOCK, clock, type State } from "./state.ts";
 const MARK_SCALE = 256;
 const MARK_MAX = 32_767;
 const STRIDE_MAX = 4;
-/** Before so many quiet marks the forecast of the maximum itself is what the limit is about. */
+/** With fewer quiet marks the limit stays as it is: at first that the maximum foreseen is the threshold itself. */
 const QUIET_MIN = 30;
 /** The tail beyond the highest mark is as thick as between it and this one. */
 const TAIL_RANK = 10;
@@ -94,9 +94,10 @@ export function setLimits(
 ): void {
   const at = series * state.plan.numbers + state.plan.at.marks;
   const { quiet, events } = sortOut(state, series, threshold);
+  if (quiet < QUIET_MIN) return;
   let [best, most] = [0, -1];
   for (let k = 0; k < MARK_SCORES; k += 1) {
-    limits[k] = quiet < QUIET_MIN ? 0 : limitOf(quietScores[k]!.subarray(0, quiet).sort(), budget);
+    limits[k] = limitOf(quietScores[k]!.subarray(0, quiet).sort(), budget);
     let foreseen = 0;
     for (let i = 0; i < events; i += 1) if (eventScores[k]![i]! > limits[k]!) foreseen += 1;
     if (foreseen > most) [best, most] = [k, foreseen];

@@ -98,8 +98,11 @@ export function observeAlarm(state: State, series: number, sample: number): void
   const steps = clock(state, series, CLOCK.steps);
   const flag = flagAt(state, series, steps);
   singles[flag] = Number.NaN;
-  if (Number.isNaN(threshold)) return;
   const at = series * plan.numbers + plan.at.alarm;
+  if (!Number.isFinite(threshold)) {
+    numbers[at + RAISED] = 0;
+    return;
+  }
   if (value > threshold) numbers[at + LAST_ABOVE] = steps;
   judge(state, series, { at, steps: steps - plan.rows + 1 });
   if (areLimitsOld(state, { at, steps, threshold, unit })) {
@@ -165,7 +168,7 @@ export function readAlarm(state: State, series: number): Alarm {
   const { plan, numbers } = state;
   const at = series * plan.numbers + plan.at.alarm;
   const threshold = clock(state, series, CLOCK.threshold);
-  if (Number.isNaN(threshold) || clock(state, series, CLOCK.samples) === 0) {
+  if (!Number.isFinite(threshold) || clock(state, series, CLOCK.samples) === 0) {
     return { raised: false, probability: 0, leadSteps: plan.rows - 1, detector: "none" };
   }
   const reactive = numbers[at + DETECTOR] === REACTIVE;

@@ -28,7 +28,7 @@ function bytesPerTick(): number {
 }
 
 const todo =
-  "8.7 KB at four horizons and levels: objects of arguments and boxed numbers, most in the quantiles";
+  "7 KB at four horizons and levels: objects of arguments and boxed numbers, most in the quantiles";
 
 test("2,000 ticks of a warm engine allocate next to nothing", { todo }, () => {
   const bytes = bytesPerTick();

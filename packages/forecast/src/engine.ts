@@ -115,7 +115,9 @@ function learnNoise(state: State, series: number, value: number): void {
   const steps = Math.min(clock(state, series, CLOCK.samples), NOISE_STEPS);
   const known = clock(state, series, CLOCK.noise);
   const size = Math.abs(value - before);
-  const usual = steps < NOISE_STEPS ? size : Math.min(size, NOISE_CLIP * known);
+  // The median of the last samples tells a change that lasts from a wild sample.
+  const lasting = Math.abs(state.singles[newestRow(state, series) + ROW.medians]! - before);
+  const usual = steps < NOISE_STEPS ? size : Math.min(size, Math.max(NOISE_CLIP * known, lasting));
   const noise = known + (usual - known) / steps;
   setClock(state, series, CLOCK.noise, Math.max(noise, NOISE_MIN, NOISE_PART_MIN * Math.abs(value)));
 }

@@ -3,7 +3,7 @@
  * exceeded. The interface is fixed; others program against it.
  *
  * It is the engine for many series (engine.ts) with one in it. A step costs a fixed amount of work and memory, whatever
- * the input; all state lies in four arrays, so that a snapshot is a copy of bytes.
+ * the input; all state lies in a few arrays, so that a snapshot is a copy of bytes.
  */
 
 import { type Alarm, readAlarm } from "./alarm.ts";

@@ -64,6 +64,29 @@ export function addScore(
   weights[weightAt + 1] = weights[weightAt + 1]! / weight;
 }
 
+/** The scores at ascending `levels`, written to `into` from `intoAt` on; one pass, since levels ask for the same sums. */
+export function scoresAt(
+  bins: Float32Array,
+  at: number,
+  { levels, total, into, intoAt }: ScoresWanted,
+): void {
+  let below = 0;
+  let bin = 0;
+  for (let q = 0; q < levels.length; q += 1) {
+    const wanted = levels[q]! * total;
+    while (bin < BINS && wanted - below > bins[at + bin]!) below += bins[at + bin++]!;
+    if (bin >= BINS) {
+      into[intoAt + q] = EDGES[BINS]!;
+      continue;
+    }
+    const mass = bins[at + bin]!;
+    const part = mass > 0 ? (wanted - below) / mass : 0.5;
+    into[intoAt + q] = bin === CENTER ? 0 : EDGES[bin]! + part * (EDGES[bin + 1]! - EDGES[bin]!);
+  }
+}
+
+export type ScoresWanted = { levels: Float64Array; total: number; into: Float64Array; intoAt: number };
+
 /** The score at `level`: within a bin by interpolation, exactly 0 in the middle one. */
 export function scoreAt(bins: Float32Array, at: number, level: number, total: number): number {
   let left = level * total;

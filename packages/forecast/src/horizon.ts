@@ -12,7 +12,7 @@ import { forecastRls, learnRls } from "./rls.ts";
 import { addOutcome } from "./scores.ts";
 import { type Phase, readPhase, seasonPeriod } from "./season.ts";
 import { learnSeasonScores, resetSeasonHistograms, writeSeason } from "./season-scores.ts";
-import { rowOf, slotOf } from "./slots.ts";
+import { newestRow, rowOf, slotOf } from "./slots.ts";
 import { smootherExperts } from "./smoothers.ts";
 import { CLOCK, clock, type State } from "./state.ts";
 
@@ -39,7 +39,9 @@ const RATIO_MIN = 1e-9;
 const PART_MIN = 1e-6;
 
 const phase: Phase = { middle: 0, low: 0, high: 0, peak: 0, steep: false };
+/** Working memory, so that a tick allocates little. */
 const expertLosses = new Float64Array(EXPERTS);
+const race = { losses: expertLosses, rate: 0, share: EXPERT_SHARE };
 
 export function startHorizons(state: State, series: number): void {
   const { plan, numbers, singles } = state;
@@ -112,7 +114,7 @@ export function learn(state: State, series: number, { h, value }: { h: number; v
     mean: center,
     quantiles: slot + SLOT.quantiles,
   });
-  learnQuantiles(state, series, { h, row, slot, value });
+  learnQuantiles(state, series, { h, row, slot }, value);
   if (singles[row + plan.rowWidth - plan.covariates - 1] === 1)
     learnAtoms(state, series, { h, last: singles[row + ROW.last]!, value: Math.fround(value) });
   learnScores(state, series, { h, slot, value });
@@ -146,11 +148,14 @@ function learnScores(
   }
   const size = Math.abs(error);
   const usual = Math.max(numbers[scales]!, numbers[scales + 1]!);
+  // A wild sample does not move the median of the last ones, a change that lasts does: then its errors are no exception.
+  const lasting = Math.abs(singles[newestRow(state, series) + ROW.medians]! - singles[slot + SLOT.center]!);
   for (let k = 0; k < SCALES; k += 1) {
     const rate = Math.max(SCALE_RATES[k]!, 1 / Math.max(1, errors));
     const known = numbers[scales + k]!;
     numbers[scales + k] =
-      known + rate * ((known > 0 ? Math.min(size, SCALE_CLIPS[k]! * usual) : size) - known);
+      known +
+      rate * ((known > 0 ? Math.min(size, Math.max(SCALE_CLIPS[k]! * usual, lasting)) : size) - known);
   }
   learnSeasonScores(state, series, { h, slot, value: Math.fround(value) });
 }
@@ -169,11 +174,8 @@ function learnMixture(
   readExperts(state, { h, row, slot });
   const unit = 1 / numbers[scaleAt]!;
   for (let i = 0; i < EXPERTS; i += 1) expertLosses[i] = unit * Math.abs(value - experts[i]!);
-  learnWeights(numbers, series * plan.numbers + plan.at.mixture + h * EXPERTS, {
-    losses: expertLosses,
-    rate: EXPERT_RATE / plan.horizons[h]! ** EXPERT_EXPONENT,
-    share: EXPERT_SHARE,
-  });
+  race.rate = EXPERT_RATE / plan.horizons[h]! ** EXPERT_EXPONENT;
+  learnWeights(numbers, series * plan.numbers + plan.at.mixture + h * EXPERTS, race);
 }
 
 /** A step without a sample: no forecast was made from it. */

@@ -58,12 +58,13 @@ const gain = new Float64Array(MAX_REGRESSORS);
 
 export function startMaximum(state: State, series: number): void {
   const { numbers, plan } = state;
-  const matrix = series * plan.numbers + plan.at.maxMatrix;
-  numbers.fill(0, matrix, matrix + MAX_REGRESSORS * MAX_REGRESSORS);
-  for (let i = 0; i < MAX_REGRESSORS; i += 1) numbers[matrix + i * (MAX_REGRESSORS + 1)] = START;
-  const weights = series * plan.numbers + plan.at.maxWeights;
-  numbers.fill(0, weights, weights + MAX_REGRESSORS);
+  startRegression(
+    numbers,
+    series * plan.numbers + plan.at.maxMatrix,
+    series * plan.numbers + plan.at.maxWeights,
+  );
   numbers[series * plan.numbers + plan.at.maxScale] = 1;
+  numbers[series * plan.numbers + plan.at.maxScale + 1] = 0;
   forgetMaxima(state, series);
 }
 
@@ -179,12 +180,15 @@ function learn(state: State, series: number, { made, highest }: { made: number; 
   if (Number.isNaN(unit)) return;
   for (let i = 0; i < MAX_REGRESSORS; i += 1) regressors[i] = singles[row + i]!;
   const truth = (highest - singles[row + CENTER]!) / unit;
+  if (!Number.isFinite(truth)) return;
   const scaleAt = series * plan.numbers + plan.at.maxScale;
   const usual = Math.max(numbers[scaleAt]!, ERROR_USUAL_MIN);
   const error = clip(truth, TARGET_MAX) - say(state, series);
   update(state, series, usual * clip(error / usual, ERROR_MAX));
   const off = Math.min(Math.abs(truth - singles[row + SAID]!), SCALE_CLIP);
-  const rate = Math.max(SCALE_RATE, 1 / (made - STEPS_MIN + 1));
+  const learnt = numbers[scaleAt + 1]!;
+  numbers[scaleAt + 1] = learnt + 1;
+  const rate = Math.max(SCALE_RATE, 1 / (learnt + 1));
   numbers[scaleAt] = numbers[scaleAt]! + rate * (off - numbers[scaleAt]!);
 }
 
@@ -211,15 +215,14 @@ function update({ numbers, plan }: State, series: number, error: number): void {
     }
     trace += numbers[matrix + i * (MAX_REGRESSORS + 1)]!;
   }
-  if (!(trace > 0) || !Number.isFinite(energy)) startMaximumAnew(numbers, matrix, weights);
+  if (!(trace > 0) || !Number.isFinite(energy)) startRegression(numbers, matrix, weights);
   else if (trace < TRACE_MAX * MAX_REGRESSORS) {
     for (let i = 0; i < MAX_REGRESSORS * MAX_REGRESSORS; i += 1)
       numbers[matrix + i] = numbers[matrix + i]! / FORGETTING;
   }
 }
 
-/** What is no longer a number starts anew. */
-function startMaximumAnew(numbers: Float64Array, matrix: number, weights: number): void {
+function startRegression(numbers: Float64Array, matrix: number, weights: number): void {
   numbers.fill(0, matrix, matrix + MAX_REGRESSORS * MAX_REGRESSORS);
   for (let i = 0; i < MAX_REGRESSORS; i += 1) numbers[matrix + i * (MAX_REGRESSORS + 1)] = START;
   numbers.fill(0, weights, weights + MAX_REGRESSORS);

@@ -40,3 +40,30 @@ for (const [name, value] of Object.entries(KINDS)) {
     }
   });
 }
+
+test("a level that doubles for good is followed, with a season too, and after a long time of nothing", () => {
+  const lasting: Record<string, { value: (step: number, noise: number) => number; level: number }> = {
+    season: {
+      value: (step, noise) => (step < LEARNT ? 1 : 2) * (1000 + 200 * Math.sin(step / 6)) + 10 * noise,
+      level: 2000,
+    },
+    idle: { value: (step, noise) => (step < LEARNT ? 0 : 300 + 20 * noise), level: 300 },
+  };
+  for (const [name, { value, level }] of Object.entries(lasting)) {
+    const random = seededRandom(12);
+    const forecaster = createForecaster({ stepMs: STEP_MS, horizons: HORIZONS, quantiles: LEVELS });
+    const means = HORIZONS.map(() => 0);
+    let covered = 0;
+    const settled = LEARNT + 2 * BACK_WITHIN;
+    for (let step = 0; step < settled + 100; step += 1) {
+      const now = value(step, random.normal());
+      if (step >= settled) {
+        for (const [h, { mean }] of forecaster.forecast().horizons.entries()) means[h]! += mean / 100;
+        if (now <= forecaster.forecast().horizons[0]!.quantiles[Q95]!) covered += 1;
+      }
+      forecaster.observe(step * STEP_MS, now);
+    }
+    for (const mean of means) assert.ok(Math.abs(mean / level - 1) < 0.1, `${name}: ${mean} of ${level}`);
+    assert.ok(covered >= 80, `${name}: ${covered} of 100 below the 0.95 quantile`);
+  }
+});

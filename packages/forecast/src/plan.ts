@@ -1,5 +1,5 @@
 /**
- * Where the state of one series lies. All state of all series is in four typed arrays (engine.ts); a series is a run of
+ * Where the state of one series lies. All state of all series is in six typed arrays (engine.ts); a series is a run of
  * each, and this plan names the places within the run. Nothing is allocated per tick, and a snapshot is a copy of bytes.
  */
 
@@ -161,7 +161,7 @@ export function createPlan({
     scores: SCORE_FIELDS + wide,
     maxMatrix: MAX_REGRESSORS * MAX_REGRESSORS,
     maxWeights: MAX_REGRESSORS,
-    maxScale: 1,
+    maxScale: 2,
     marks: 1 + MARK_SCORES,
     alarm: 7,
     alarmScore: ALARM_SCORE_FIELDS,

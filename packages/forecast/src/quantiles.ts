@@ -5,7 +5,7 @@
  */
 
 import { isAtom } from "./atoms.ts";
-import { scoreAt } from "./histogram.ts";
+import { type ScoresWanted, scoreAt, scoresAt } from "./histogram.ts";
 import { combine, learnWeights, seat } from "./mixture.ts";
 import { BINS, CANDIDATES, HIGH, LOW, ROW, SCALES, SLOT } from "./plan.ts";
 import { pinballLoss } from "./scores.ts";
@@ -31,83 +31,86 @@ const ADAPTATION_MAX = 3;
 /** How far one miss moves a quantile itself, in usual errors; in proportion to 1 / horizon. */
 const SHIFT = 0.02;
 
+/** Working memory, so that a tick allocates nothing. */
 const candidates = new Float64Array(CANDIDATES);
 const losses = new Float64Array(CANDIDATES);
+const race = { losses, rate: 0, share: CANDIDATE_SHARE };
+const wanted: ScoresWanted = { levels: new Float64Array(0), total: 0, into: new Float64Array(0), intoAt: 0 };
 
-export function writeQuantiles(
-  state: State,
-  series: number,
-  { h, row, slot }: { h: number; row: number; slot: number },
-): void {
+/** One forecast of one horizon, where its parts lie; made once for all its levels. */
+export type Made = { readonly h: number; readonly row: number; readonly slot: number };
+
+export function writeQuantiles(state: State, series: number, made: Made): void {
   const { plan, numbers, singles } = state;
+  const { h, row, slot } = made;
   const wide = plan.levels.length;
   let least = clock(state, series, CLOCK.negative) === 0 ? 0 : Number.NEGATIVE_INFINITY;
   const whole = clock(state, series, CLOCK.fractional) === 0;
+  cacheScores(state, series, h);
+  const mixtures = series * plan.numbers + plan.at.candidates + CANDIDATES * h * wide;
+  const shifts = series * plan.numbers + plan.at.shifts + h * wide;
   for (let q = 0; q < wide; q += 1) {
-    const place = h * wide + q;
-    const level = adaptedLevel(state, series, place, plan.levels[q]!);
-    cacheScores(state, series, { h, q, level });
-    readCandidates(state, series, { h, q, row, slot });
-    const mixed = combine(
-      numbers,
-      series * plan.numbers + plan.at.candidates + CANDIDATES * place,
-      candidates,
-    );
-    const value =
-      mixed + numbers[series * plan.numbers + plan.at.shifts + place]! * singles[slot + SLOT.scales + SLOW]!;
-    const whole1 = whole ? Math.round(value) : value;
-    least = Math.max(
-      least,
-      isAtom(state, series, { h, row, level: plan.levels[q]! }) ? singles[row + ROW.last]! : whole1,
-    );
+    readCandidates(state, series, q, made);
+    const mixed = combine(numbers, mixtures + CANDIDATES * q, candidates);
+    const value = mixed + numbers[shifts + q]! * singles[slot + SLOT.scales + SLOW]!;
+    const said = isAtom(state, series, { h, row, level: plan.levels[q]! })
+      ? singles[row + ROW.last]!
+      : whole
+        ? Math.round(value)
+        : value;
+    if (!(said < least)) least = said;
     singles[slot + SLOT.quantiles + q] = least;
   }
 }
 
-/** The level to ask for so that the stated share is covered (Gibbs & Candes, 2021), moved in log odds so that it stays one. */
-function adaptedLevel({ numbers, plan }: State, series: number, place: number, level: number): number {
-  const moved = numbers[series * plan.numbers + plan.at.adaptation + place]!;
-  if (moved === 0) return level;
-  const odds = (level / (1 - level)) * Math.exp(moved);
-  return odds / (1 + odds);
+/** The levels to ask for so that the stated share is covered (Gibbs & Candes, 2021), moved in log odds so that they stay levels. */
+function adaptLevels({ numbers, plan, levels }: State, series: number, h: number): void {
+  const at = series * plan.numbers + plan.at.adaptation + h * plan.levels.length;
+  let least = 0;
+  for (let q = 0; q < plan.levels.length; q += 1) {
+    const level = plan.levels[q]!;
+    const odds = (level / (1 - level)) * Math.exp(numbers[at + q]!);
+    const adapted = numbers[at + q] === 0 ? level : odds / (1 + odds);
+    least = Math.max(least, adapted);
+    levels[q] = least;
+  }
 }
 
 /** Keeps the scores at the adapted levels: they are needed again when the forecast is judged. */
-function cacheScores(
-  state: State,
-  series: number,
-  { h, q, level }: { h: number; q: number; level: number },
-): void {
+function cacheScores(state: State, series: number, h: number): void {
   const { plan, numbers, singles } = state;
   const base = series * plan.numbers;
   const wide = plan.levels.length;
-  for (let k = 0; k < SCALES; k += 1) {
-    const histogram = SCALES * h + k;
-    numbers[base + plan.at.zs + histogram * wide + q] = scoreAt(
-      singles,
-      series * plan.singles + plan.in.histograms + histogram * BINS,
-      level,
-      numbers[base + plan.at.histogramWeights + 2 * histogram + 1]!,
-    );
+  adaptLevels(state, series, h);
+  wanted.levels = state.levels;
+  wanted.into = numbers;
+  for (let histogram = SCALES * h; histogram < SCALES * (h + 1); histogram += 1) {
+    wanted.total = numbers[base + plan.at.histogramWeights + 2 * histogram + 1]!;
+    wanted.intoAt = base + plan.at.zs + histogram * wide;
+    scoresAt(singles, series * plan.singles + plan.in.histograms + histogram * BINS, wanted);
   }
-  if (h > 0 || seasonPeriod(state, series) === 0) return;
-  for (let group = 0; group < 2; group += 1) {
-    const histogram = 3 * group + baseOf(plan.levels[q]!);
-    numbers[base + plan.at.seasonZs + 2 * q + group] = scoreAt(
-      singles,
-      series * plan.singles + plan.in.seasonHistograms + histogram * BINS,
-      plan.levels[q]!,
-      numbers[base + plan.at.seasonZs + 2 * wide + 2 * histogram + 1]!,
-    );
+  if (h === 0 && seasonPeriod(state, series) > 0) cacheSeasonScores(state, series);
+}
+
+/** The season's errors do not depend on the horizon. */
+function cacheSeasonScores({ plan, numbers, singles }: State, series: number): void {
+  const at = series * plan.numbers + plan.at.seasonZs;
+  const wide = plan.levels.length;
+  for (let q = 0; q < wide; q += 1) {
+    for (let group = 0; group < 2; group += 1) {
+      const histogram = 3 * group + baseOf(plan.levels[q]!);
+      numbers[at + 2 * q + group] = scoreAt(
+        singles,
+        series * plan.singles + plan.in.seasonHistograms + histogram * BINS,
+        plan.levels[q]!,
+        numbers[at + 2 * wide + 2 * histogram + 1]!,
+      );
+    }
   }
 }
 
 /** What each candidate says for quantile `q`; NaN for one that has nothing to say. */
-function readCandidates(
-  state: State,
-  series: number,
-  { h, q, row, slot }: { h: number; q: number; row: number; slot: number },
-): void {
+function readCandidates(state: State, series: number, q: number, { h, row, slot }: Made): void {
   const { plan, numbers, singles } = state;
   const base = series * plan.numbers;
   const wide = plan.levels.length;
@@ -137,41 +140,36 @@ function readCandidates(
   candidates[SEASON] = kind === HIGH ? Math.min(steep, most) : steep;
 }
 
-export function learnQuantiles(
-  state: State,
-  series: number,
-  { h, row, slot, value }: { h: number; row: number; slot: number; value: number },
-): void {
+/** `value` is the sample that the forecast was made for. */
+export function learnQuantiles(state: State, series: number, made: Made, value: number): void {
   const { plan, numbers, singles } = state;
+  const { h, slot } = made;
   const wide = plan.levels.length;
   const single = Math.fround(value);
+  const slow = singles[slot + SLOT.scales + SLOW]!;
+  race.rate = CANDIDATE_RATE / plan.horizons[h]! ** CANDIDATE_EXPONENT;
+  const mixtures = series * plan.numbers + plan.at.candidates + CANDIDATES * h * wide;
   for (let q = 0; q < wide; q += 1) {
     const level = plan.levels[q]!;
     const quantile = singles[slot + SLOT.quantiles + q]!;
-    const place = h * wide + q;
-    if (single !== quantile) adapt(state, series, { h, place, level, covered: single < quantile });
-    readCandidates(state, series, { h, q, row, slot });
-    const unit = 1 / (lossUnit(level) * singles[slot + SLOT.scales + SLOW]!);
+    if (single !== quantile) adapt(state, series, h * wide + q, single < quantile);
+    readCandidates(state, series, q, made);
+    const unit = 1 / (lossUnit(level) * slow);
     for (let k = 0; k < CANDIDATES; k += 1) losses[k] = unit * pinballLoss(single, candidates[k]!, level);
-    learnWeights(numbers, series * plan.numbers + plan.at.candidates + CANDIDATES * place, {
-      losses,
-      rate: CANDIDATE_RATE / plan.horizons[h]! ** CANDIDATE_EXPONENT,
-      share: CANDIDATE_SHARE,
-    });
+    learnWeights(numbers, mixtures + CANDIDATES * q, race);
   }
 }
 
-function adapt(
-  { numbers, plan }: State,
-  series: number,
-  { h, place, level, covered }: { h: number; place: number; level: number; covered: boolean },
-): void {
+/** Moves the level and the shift of one quantile of one horizon: `place` counts levels within horizons. */
+function adapt({ numbers, plan }: State, series: number, place: number, covered: boolean): void {
   const at = series * plan.numbers + plan.at.adaptation + place;
   const shiftAt = series * plan.numbers + plan.at.shifts + place;
-  if (level !== 0.5)
-    numbers[shiftAt] = numbers[shiftAt]! + (SHIFT / plan.horizons[h]!) * (covered ? level - 1 : level);
-  const moved =
-    numbers[at]! + ((ADAPTATION / plan.horizons[h]!) * (covered ? level - 1 : level)) / (level * (1 - level));
+  const wide = plan.levels.length;
+  const level = plan.levels[place % wide]!;
+  const steps = plan.horizons[Math.floor(place / wide)]!;
+  const miss = covered ? level - 1 : level;
+  if (level !== 0.5) numbers[shiftAt] = numbers[shiftAt]! + (SHIFT / steps) * miss;
+  const moved = numbers[at]! + ((ADAPTATION / steps) * miss) / (level * (1 - level));
   numbers[at] = Math.min(ADAPTATION_MAX, Math.max(-ADAPTATION_MAX, moved));
 }
 

@@ -27,7 +27,7 @@ const STEEP_NOISES = 3;
 /** How fast the level of the whole profile follows the series: hardly, within a few steps, nearly at once. */
 export const OFFSET_ALPHAS = [0.01, 0.15, 0.5] as const;
 
-/** A sample moves the profile by at most so many usual changes from step to step. */
+/** A sample counts for at most so many usual changes from step to step; a change that lasts is followed all the way. */
 const CHANGE_MAX = 30;
 
 /** Fields of the part "season". */
@@ -95,10 +95,12 @@ export function observeSeason(state: State, series: number, value: number): void
   } else {
     // One wild sample must neither move the level nor come back with each cycle.
     const most = CHANGE_MAX * clock(state, series, CLOCK.noise);
-    const change = Math.max(-most, Math.min(most, value - known));
+    const slow = numbers[at + OFFSETS]!;
+    const change = slow + Math.max(-most, Math.min(most, value - known - slow));
     for (let i = 0; i < OFFSET_COUNT; i += 1) {
       const offset = numbers[at + OFFSETS + i]!;
-      numbers[at + OFFSETS + i] = offset + OFFSET_ALPHAS[i]! * (change - offset);
+      const off = Math.max(-most, Math.min(most, value - known - offset));
+      numbers[at + OFFSETS + i] = offset + OFFSET_ALPHAS[i]! * off;
     }
     const cycle = Math.floor(steps / period);
     profiles[phase] = known + Math.max(1 / (cycle + 1), CYCLE_WEIGHT_MIN) * change;
@@ -158,17 +160,17 @@ export function profileAt(state: State, series: number, ahead: number): number {
   return Number.isNaN(value) ? 0 : value;
 }
 
-/** The highest that the raw profile reaches within so many steps, in means of two phases; one that was not seen is 0. */
+/** The highest that the raw profile reaches within so many steps, in means of two phases; NaN where none was seen. */
 export function profileMax(state: State, series: number, within: number): number {
   const period = seasonPeriod(state, series);
   const profile = series * PERIOD_MAX_STEPS;
   let phase = phaseAt(state, series, 1);
-  let before = state.profiles[profile + phase]! || 0;
-  let highest = Number.NEGATIVE_INFINITY;
-  for (let ahead = 1; ahead <= within; ahead += 1) {
+  let before = state.profiles[profile + phase]!;
+  let highest = within > 1 ? Number.NaN : 2 * before;
+  for (let ahead = 2; ahead <= within; ahead += 1) {
     phase = phase + 1 === period ? 0 : phase + 1;
-    const value = state.profiles[profile + phase]! || 0;
-    if (before + value > highest) highest = before + value;
+    const value = state.profiles[profile + phase]!;
+    if (!(before + value <= highest) && !Number.isNaN(before + value)) highest = before + value;
     before = value;
   }
   return highest / 2;

@@ -19,7 +19,7 @@ export type State = {
   readonly experts: Float64Array;
   readonly regressors: Float64Array;
   readonly gain: Float64Array;
-  readonly quantiles: Float64Array;
+  readonly levels: Float64Array;
 };
 
 /** Numbers that belong to time, by their place in the part "clock". */
@@ -53,7 +53,7 @@ export function createState(plan: Plan, series: number): State {
     experts: new Float64Array(EXPERTS),
     regressors: new Float64Array(plan.regressors),
     gain: new Float64Array(plan.regressors),
-    quantiles: new Float64Array(plan.levels.length),
+    levels: new Float64Array(plan.levels.length),
   };
   return state;
 }

@@ -108,7 +108,7 @@ export function createCapacity(policy: CapacityPolicy, learnt?: CapacityLearnt):
       samples = [...samples, sample].slice(-SAMPLES_MAX);
       counted += 1;
       watch(sample);
-      if (atMs - turnMs >= TURN_EVERY_MS || atMs < turnMs) takeTurn(atMs);
+      if (Math.abs(atMs - turnMs) >= TURN_EVERY_MS) takeTurn(atMs);
       view = bindingOf(curvesOf(known), policy);
     },
     view: () => view,
@@ -156,9 +156,10 @@ function afterDrift({ curve, raised }: Known, samples: readonly LoadSample[]): K
     return compared ? [compared.value / compared.expected] : [];
   });
   const factor = Math.max(1 / raised, Math.min(DEARER_MAX, median(factors)));
-  return factor === 1
-    ? { curve, raised, drift: undefined }
-    : { curve: dearer(curve, factor), raised: raised * factor, drift: NO_DRIFT };
+  const next = dearer(curve, factor);
+  // A curve that starts above its target would say nothing at all: better one that is tried again with each turn.
+  if (factor === 1 || !isTelling(next)) return { curve, raised, drift: undefined };
+  return { curve: next, raised: factor === 1 / raised ? 1 : raised * factor, drift: NO_DRIFT };
 }
 
 /** Its curve is not the one that was fitted, or is no longer watched. */

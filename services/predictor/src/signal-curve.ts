@@ -58,6 +58,8 @@ export function fitSignal(
   if (!chosen) return undefined;
   const { regressor, shape, error } = chosen;
   const perRequest = regressor === "requests" ? 1 : sizeOf(observations.slice(-SIZE_SAMPLES));
+  // Instances that were asked nothing of late have no size of a request.
+  if (!(perRequest > 0 && Number.isFinite(perRequest))) return undefined;
   const values = observations.map(({ value }) => value);
   const rSquared = correlationSquared(
     values,

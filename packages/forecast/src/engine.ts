@@ -25,7 +25,6 @@ import {
   OFFSETS,
   observeSeason,
   passSeason,
-  seasonAge,
   seasonPeriod,
   seasonsDropped,
 } from "./season.ts";
@@ -157,9 +156,6 @@ function reconsiderSeason(state: State, series: number): void {
     replaceSeason(state, series, far);
   } else if (isBetter(state, series, { candidate: near, present: period })) {
     replaceSeason(state, series, near);
-  } else if (seasonAge(state, series) <= period) {
-    // The first seeds compare with a cycle of which only a part was seen: make them again until one is complete.
-    seedSeasonScores(state, series, { corrected: false });
   }
 }
 

@@ -143,7 +143,7 @@ export function createPlan({
   const numbers = lay<NumberPart>({
     clock: CLOCK_FIELDS,
     smoothers: SMOOTHERS,
-    season: 4 + OFFSET_COUNT,
+    season: 3 + OFFSET_COUNT,
     rlsMatrix: regressors * regressors,
     rlsWeights: regressors * count,
     rlsScale: 2,

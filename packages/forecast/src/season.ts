@@ -33,9 +33,8 @@ const CHANGE_MAX = 30;
 /** Fields of the part "season". */
 const PERIOD = 0;
 const STEPS = 1;
-const AGE = 2;
-const DROPPED = 3;
-export const OFFSETS = 4;
+const DROPPED = 2;
+export const OFFSETS = 3;
 
 function fields(state: State, series: number): number {
   return series * state.plan.numbers + state.plan.at.season;
@@ -44,11 +43,6 @@ function fields(state: State, series: number): number {
 /** 0 when there is no season. */
 export function seasonPeriod(state: State, series: number): number {
   return state.numbers[fields(state, series) + PERIOD]!;
-}
-
-/** Steps since a season was found; not since its period was corrected. */
-export function seasonAge(state: State, series: number): number {
-  return state.numbers[fields(state, series) + AGE]!;
 }
 
 /** Steps that the profile has gone through, with or without a sample; 0 when there is no season. */
@@ -68,10 +62,9 @@ export function dropSeason(state: State, series: number): void {
   state.numbers[at + DROPPED] = state.numbers[at + DROPPED]! + 1;
 }
 
-/** Learns the profile from all of the history; a season that was there keeps its age. */
+/** Learns the profile from all of the history. */
 export function adoptSeason(state: State, series: number, period: number): void {
   const at = fields(state, series);
-  if (state.numbers[at + PERIOD] === 0) state.numbers[at + AGE] = 0;
   state.numbers[at + PERIOD] = period;
   state.numbers[at + STEPS] = 0;
   state.numbers.fill(0, at + OFFSETS, at + OFFSETS + OFFSET_COUNT);
@@ -112,7 +105,6 @@ export function passSeason(state: State, series: number, steps = 1): void {
   const at = fields(state, series);
   if (state.numbers[at + PERIOD] === 0) return;
   state.numbers[at + STEPS] = state.numbers[at + STEPS]! + steps;
-  state.numbers[at + AGE] = state.numbers[at + AGE]! + steps;
 }
 
 /** So much time has passed that the level of before says nothing any more: the profile stands as it was learnt. */

@@ -28,7 +28,7 @@ const LEVEL = 0.95;
 /** Beyond it a link is as good as cut off, and staleness takes its shadows out of the reads. */
 export const LINK_LEAD_MAX_MS = 2_000;
 /** A longer copy is not waited for: no forecast of demand is worth much so far ahead. */
-export const SEED_MAX_MS = 600_000;
+export const SEED_LEAD_MAX_MS = 600_000;
 /** Least time until TCP sends a lost segment again: 1 s by RFC 6298, section 2.4; Linux takes 200 ms. */
 const RETRANSMIT_MS = 200;
 
@@ -57,7 +57,7 @@ function retransmissionMs(loss: number, roundTripMs: number): number {
   return (loss / (1 - loss)) * Math.max(RETRANSMIT_MS, roundTripMs);
 }
 
-/** How long a first copy of the state takes over the slowest link; 0: not known; at most SEED_MAX_MS. */
+/** How long a first copy of the state takes over the slowest link; 0: not known; at most SEED_LEAD_MAX_MS. */
 export function foreseenSeedMs(links: readonly LinkForecast[]): number {
-  return Math.min(SEED_MAX_MS, Math.max(0, ...links.map(({ seedMs }) => seedMs)));
+  return Math.min(SEED_LEAD_MAX_MS, Math.max(0, ...links.map(({ seedMs }) => seedMs)));
 }

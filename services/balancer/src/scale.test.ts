@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { linkOf, predictionOf, SPEC } from "./fixtures.ts";
-import { SEED_MAX_MS } from "./links.ts";
+import { SEED_LEAD_MAX_MS } from "./links.ts";
 import { neededByBusy } from "./reactive.ts";
 import {
   createTimeMs,
@@ -86,7 +86,7 @@ test("a first copy that is foreseen to be slow makes the lead time longer, never
       const links = seeds.map((ms) => linkOf({ seedMs: ms }));
       const without = leadTimeMs(scale, SPEC, []);
       const leadMs = leadTimeMs(scale, SPEC, links);
-      assert.ok(leadMs >= without && leadMs <= Math.max(without, SEED_MAX_MS + SPEC.shadows.warmUpMs));
+      assert.ok(leadMs >= without && leadMs <= Math.max(without, SEED_LEAD_MAX_MS + SPEC.shadows.warmUpMs));
     }),
   );
   assert.equal(leadTimeMs(NO_SCALE, SPEC, [linkOf({ seedMs: 9_000 }), linkOf({ seedMs: 300 })]), 11_000);

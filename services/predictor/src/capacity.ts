@@ -8,11 +8,11 @@
  */
 
 import type { BindingSignal } from "@understudy/model/metric-names";
+import { median } from "./averages.ts";
 import type { Row } from "./batch.ts";
 import { valueAt } from "./curve-shape.ts";
 import { type Drift, driftOf, NO_DRIFT, watchDrift } from "./drift.ts";
 import { createLoadBlocks, type LoadSample } from "./load-sample.ts";
-import { median } from "./median.ts";
 import {
   type CapacityPolicy,
   type Curve,

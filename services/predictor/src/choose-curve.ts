@@ -7,6 +7,7 @@
  * size and not by its square, so that one odd sample does not decide.
  */
 
+import { meanOf } from "./averages.ts";
 import { fitShape, type Points } from "./curve-families.ts";
 import { bendsUp, type Family, type Shape, valueAt } from "./curve-shape.ts";
 
@@ -100,8 +101,4 @@ function pointsOf(observations: readonly Observation[], regressor: Regressor): P
 function spreadOf(observations: readonly Observation[]): number {
   const values = observations.map(({ value }) => value);
   return Math.max(...values) - Math.min(...values);
-}
-
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -5,8 +5,8 @@
 
 import { LuDecomposition, Matrix } from "ml-matrix";
 import { SimpleLinearRegression, TheilSenRegression } from "ml-regression";
+import { median, weightedMedian } from "./averages.ts";
 import { type Family, isIncreasing, type Shape } from "./curve-shape.ts";
-import { median, weightedMedian } from "./median.ts";
 
 export type Points = { readonly xs: readonly number[]; readonly ys: readonly number[] };
 

@@ -14,6 +14,7 @@ import {
   type ForecasterOptions,
 } from "@understudy/forecast/forecaster";
 import type { ResourceSpec } from "@understudy/model/policy";
+import { meanOf } from "./averages.ts";
 import type { Row } from "./batch.ts";
 
 /** What is asked "now" is a mean over so long: one tick of 100 ms holds too few requests. */
@@ -226,8 +227,4 @@ function createParts(before: Parts = NO_PARTS) {
     transactionBytes: () => (sized > 0 ? bytes / sized : 0),
     sums: (): Parts => ({ reads, total, bytes, sized }),
   };
-}
-
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -4,6 +4,7 @@
  */
 
 import type { BindingSignal } from "@understudy/model/metric-names";
+import { meanOf } from "./averages.ts";
 import type { Row } from "./batch.ts";
 
 /** One sample is a mean over so long: at 160 requests per second the rate's noise is 8 % over a second, 4.6 % over three. */
@@ -79,8 +80,4 @@ function meanSample(ticks: readonly LoadSample[], signals: readonly BindingSigna
     ),
     workers: mean(({ workers }) => workers),
   };
-}
-
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -8,6 +8,7 @@
 
 import type { BindingSignal } from "@understudy/model/metric-names";
 import type { ResourceSpec } from "@understudy/model/policy";
+import { meanOf } from "./averages.ts";
 import { type Candidate, chooseCurve, type Observation, type Regressor } from "./choose-curve.ts";
 import { type Shape, scaled, steepnessAt, valueAt, xAt } from "./curve-shape.ts";
 import type { LoadSample } from "./load-sample.ts";
@@ -165,8 +166,4 @@ function correlationSquared(a: readonly number[], b: readonly number[]): number 
   const varianceB = meanOf(b.map((value) => (value - meanB) ** 2));
   const squared = covariance ** 2 / (varianceA * varianceB);
   return Number.isFinite(squared) ? squared : 0;
-}
-
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -5,6 +5,7 @@
 
 import type { ForecastScorecard } from "@understudy/forecast/forecaster";
 import type { ResourceSpec } from "@understudy/model/policy";
+import { median } from "./averages.ts";
 import { createDemand, type DemandLearnt, NO_PARTS } from "./demand.ts";
 
 /** One sample: the requests per second in the interval before its time. */
@@ -84,7 +85,7 @@ function checkTimes(
 ): number {
   if (samples.length < 2) throw new RangeError("fewer than two samples");
   const steps = samples.slice(1).map(({ atMs }, index) => atMs - samples[index]!.atMs);
-  const everyMs = steps.toSorted((a, b) => a - b)[Math.floor(steps.length / 2)]!;
+  const everyMs = median(steps);
   if (everyMs > STEP_TOLERANCE * stepMs)
     throw new RangeError(
       `a sample each ${everyMs} ms says nothing about steps of ${stepMs} ms: record as often, or set forecast.stepMs to ${Math.ceil(everyMs)}`,

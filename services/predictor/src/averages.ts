@@ -1,4 +1,9 @@
-/** Medians of numbers in any order. */
+/** Means, and medians of numbers in any order. */
+
+/** NaN of none. */
+export function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
 
 /** The upper one of an even number; NaN of none. */
 export function median(values: readonly number[]): number {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { median, weightedMedian } from "./median.ts";
+import { median, weightedMedian } from "./averages.ts";
 
 test("the median of none is not a number, of an even number it is the upper one", () => {
   assert.equal(median([]), Number.NaN);

@@ -1,4 +1,7 @@
-/** The store over a real redis-server: the contract, and what only a server can do: stop, hang, forget. */
+/**
+ * The store over a real redis-server, in a container where an engine is there: the contract, and what only a server can do:
+ * stop, hang, forget.
+ */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -16,7 +19,7 @@ const GIVE_UP_WITHIN_MS = 1500;
 
 let server: RedisServer;
 before(async () => {
-  server = await startRedis({ name: "redis-state" });
+  server = await startRedis({ name: "redis-state", prefer: "container" });
   await flush();
 });
 after(() => server.stop());

@@ -21,15 +21,24 @@ export type NatsServer = Child & {
 export async function startNats({
   run = processRun(),
   name = "nats",
+  prefer,
+  grants = {},
 }: {
   run?: Run;
   name?: string;
+  prefer?: "container";
+  /** Subjects that a user may publish on besides its own. */
+  grants?: Readonly<Partial<Record<NatsUserName, readonly string[]>>>;
 } = {}): Promise<NatsServer> {
   const folder = createServerFolder(run, name);
   const external = process.env.UNDERSTUDY_NATS_URL;
   if (external) return externalNats(external, folder);
   const port = await freePort();
-  const users = NATS_USERS.map((user) => ({ ...user, password: newPassword() }));
+  const users = NATS_USERS.map((user) => ({
+    ...user,
+    publish: [...user.publish, ...(grants[user.name] ?? [])],
+    password: newPassword(),
+  }));
   const files = new Map(users.map((user) => [user.name, writePassword(folder, user)]));
   const config = join(folder, "nats-server.conf");
   mkdirSync(join(folder, "data"), { recursive: true, mode: 0o700 });
@@ -39,6 +48,7 @@ export async function startNats({
   const server = await startServer(run, {
     program: "nats-server",
     folder,
+    ...(prefer && { prefer }),
     args: ["--config", config],
     isReady: () => accepts(port),
   });

@@ -26,9 +26,11 @@ export type RedisServer = Child & {
 export async function startRedis({
   run = processRun(),
   name = "redis",
+  prefer,
 }: {
   run?: Run;
   name?: string;
+  prefer?: "container";
 } = {}): Promise<RedisServer> {
   const folder = createServerFolder(run, name);
   const external = process.env.UNDERSTUDY_REDIS_URL;
@@ -46,6 +48,7 @@ export async function startRedis({
   const server = await startServer(run, {
     program: "redis-server",
     folder,
+    ...(prefer && { prefer }),
     args: [config],
     isReady: () => answersPing(port, readFileSync(passwordFile, "utf8")),
   });

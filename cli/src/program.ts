@@ -20,6 +20,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   replay: () => import("./commands/replay.ts"),
   events: () => import("./commands/events.ts"),
   state: () => import("./commands/state.ts"),
+  host: () => import("./commands/host.ts"),
+  join: () => import("./commands/join.ts"),
   mirror: () => import("./commands/mirror.ts"),
   stop: () => import("./commands/stop.ts"),
   bench: () => import("./commands/bench.ts"),

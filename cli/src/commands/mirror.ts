@@ -197,7 +197,8 @@ async function listen(places: readonly string[], options: Options): Promise<void
 
 function whereToListen(places: readonly string[], given: string | true): { at: ListenAt; root: string } {
   // In `--listen FOLDER` the folder stands where an address may stand.
-  const [folders, address] = given === true || places.length > 0 ? [places, given] : [[given], true];
+  const [folders, address]: [readonly string[], string | true] =
+    given === true || places.length > 0 ? [places, given] : [[given], true];
   const [root] = folders;
   if (root === undefined || folders.length > 1)
     throw new CliError("invalid", "say which one folder takes the copies: understudy mirror --listen FOLDER");

@@ -38,6 +38,11 @@ export function isApplication(peer: string): boolean {
   return peer.startsWith(APPLICATION_PREFIX);
 }
 
+/** "replicator", or that of one host of several: "replicator-edge-a". */
+export function isReplicator(peer: string): boolean {
+  return peer === "replicator" || peer.startsWith("replicator-");
+}
+
 /** PEM texts, as node:tls and grpc-js take them. */
 export type TlsMaterial = { readonly ca: string; readonly cert: string; readonly key: string };
 

@@ -9,6 +9,7 @@ import { readTls, type TlsMaterial } from "@understudy/service/tls";
 import { type Context, readContext } from "@understudy/testkit/context";
 import { listRunFolders } from "@understudy/testkit/run-folder";
 import { HealthControl, ReplicationControl, TrafficControl } from "@understudy/wire/gen/control";
+import { HostRegistry } from "@understudy/wire/gen/host";
 import { CliError } from "./error.ts";
 import type { Globals } from "./globals.ts";
 
@@ -19,6 +20,7 @@ export type Connection = {
   readonly context: Context;
   bus(): Promise<Bus>;
   replication(): Client<typeof ReplicationControl>;
+  hosts(): Client<typeof HostRegistry>;
   health(): Client<typeof HealthControl>;
   traffic(): Client<typeof TrafficControl>;
   close(): Promise<void>;
@@ -40,6 +42,7 @@ export function openConnection(globals: Globals): Connection {
     context,
     bus: async () => own(await connectBus(natsAccess(context))),
     replication: () => own(connectGrpc(ReplicationControl, context.grpc.replicator, material())),
+    hosts: () => own(connectGrpc(HostRegistry, context.grpc.replicator, material())),
     health: () => own(connectGrpc(HealthControl, context.grpc.health, material())),
     traffic: () => own(connectGrpc(TrafficControl, context.grpc.balancer, material())),
     close: async () => {

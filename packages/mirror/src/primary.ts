@@ -17,6 +17,7 @@ import type { MirrorPrimary, OpenPrimary, ShadowProgress } from "./engine.ts";
 import { diskError, MirrorError } from "./error.ts";
 import { type Feed, openFeed } from "./feed.ts";
 import { sealLog } from "./lag.ts";
+import { limitedTransport } from "./limited-transport.ts";
 import { rootOf } from "./manifest.ts";
 import { checkedRoots } from "./paths.ts";
 import { recoverShadow } from "./recover.ts";
@@ -33,7 +34,7 @@ const PROGRESS_MS = 200;
 type PrimaryOptions = Parameters<OpenPrimary>[0];
 
 export const openPrimary: OpenPrimary = async (options) => {
-  const { state, epoch, tls, clock, tickMs, onError, allows } = options;
+  const { state, epoch, tls, clock, tickMs, onError, allows, limitOf, dscp } = options;
   const bookmark = await takeOver(options);
   const start = startingPoint(bookmark.current, options);
   const capture = await openCapture(options).catch((error) => {
@@ -121,7 +122,10 @@ export const openPrimary: OpenPrimary = async (options) => {
     exclusive: <R>(work: (sealInside: () => Promise<Sealed>) => Promise<R>) =>
       gate.exclusive(() => work(sealNow)),
     bootMs: clock.bootMs,
-    transport: tlsTransport({ tls, ...(allows && { allows }) }),
+    transport: limitedTransport(
+      tlsTransport({ tls, ...(allows && { allows }), ...(dscp === undefined ? {} : { dscp }) }),
+      limitOf ?? (() => undefined),
+    ),
     onChange: changed,
     onError,
   };

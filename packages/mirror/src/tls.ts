@@ -27,14 +27,19 @@ export type TlsOptions = {
   readonly tls: SecureContextOptions;
   /** Which common names may be at the other end. */
   readonly allows?: (name: string) => boolean;
+  /** Differentiated services code point of what we send over links that we open, 0..63. */
+  readonly dscp?: number;
 };
+
+/** The two lowest bits of the field are for congestion notification. */
+const DSCP_SHIFT = 2;
 
 /** "replicator", or one replicator of several: "replicator-edge-a". */
 export function isReplicator(name: string): boolean {
   return name === "replicator" || name.startsWith("replicator-");
 }
 
-export function tlsTransport({ tls, allows = isReplicator }: TlsOptions): Transport {
+export function tlsTransport({ tls, allows = isReplicator, dscp }: TlsOptions): Transport {
   // Once: reading keys and certificates costs more than a handshake with them.
   const secureContext = createSecureContext({ ...tls, minVersion: MIN_VERSION });
   return {
@@ -44,6 +49,7 @@ export function tlsTransport({ tls, allows = isReplicator }: TlsOptions): Transp
         secureContext,
         servername: SERVER_NAME,
       });
+      if (dscp !== undefined) socket.setTypeOfService(dscp << DSCP_SHIFT);
       try {
         await once(socket, "secureConnect", {
           signal: AbortSignal.any([signal, AbortSignal.timeout(HANDSHAKE_MS_MAX)]),
@@ -65,7 +71,7 @@ async function listen({
   onError,
   tls,
   allows,
-}: Parameters<Transport["listen"]>[0] & Required<TlsOptions>): Promise<TransportListener> {
+}: Parameters<Transport["listen"]>[0] & Required<Omit<TlsOptions, "dscp">>): Promise<TransportListener> {
   const server = createServer({
     ...tls,
     minVersion: MIN_VERSION,

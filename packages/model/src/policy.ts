@@ -9,6 +9,8 @@ export type Consistency = "sqlite" | "none";
 
 export type ResourceSpec = {
   readonly name: string;
+  /** Where its very first primary is made; undefined: the first of `hosts`. */
+  readonly host?: string | undefined;
   readonly kind: "process";
   readonly driver: "process" | "memory";
   readonly run: {
@@ -48,6 +50,8 @@ export type ResourceSpec = {
   readonly shadows: {
     readonly min: number;
     readonly max: number;
+    /** Hosts that keep them, spread evenly; empty: where the primary is. */
+    readonly hosts: readonly string[];
     /** How long a new shadow needs to full speed after it is ready. */
     readonly warmUpMs: number;
     /** First guess of the time from request to ready; then the measured P90 is used. */

@@ -1,9 +1,9 @@
 /** Who may call which method of a gRPC service, by the name in the caller's certificate: each gets what it calls and no more. */
 
 import { GrpcError } from "./grpc-error.ts";
-import { applicationName } from "./tls.ts";
+import { applicationName, isReplicator } from "./tls.ts";
 
-/** `own application`: the instances of the resource that is asked about. */
+/** `own application`: the instances of the resource that is asked about. `replicator`: that of any host. */
 export type Caller = "cli" | "balancer" | "health" | "replicator" | "own application";
 
 export type Call = { readonly peer: string; readonly resource: string };
@@ -17,7 +17,7 @@ export function admitBy<Method extends string>(
     const names = callers.map((caller) =>
       caller === "own application" ? applicationName(resource) : caller,
     );
-    if (names.includes(peer)) return;
+    if (names.includes(peer) || (callers.includes("replicator") && isReplicator(peer))) return;
     throw new GrpcError(
       "permission-denied",
       `"${peer}" may not call ${method}: only ${callers.join(", ")} may`,

@@ -14,6 +14,7 @@ export function checkConfiguration(configuration: Configuration): Conflict[] {
     ...checkUnique("hosts", hosts),
     ...checkPoolsShared(resources),
     ...checkBackendsShared(pools),
+    ...resources.flatMap((resource, index) => checkHosts(resource, { at: ["resources", index], hosts })),
     ...resources.flatMap((resource, index) => checkResource(resource, { at: ["resources", index], pools })),
     ...pools.flatMap((pool, index) => checkPool(pool, ["pools", index])),
   ];
@@ -49,6 +50,25 @@ function checkBackendsShared(pools: readonly PoolSpec[]): Conflict[] {
       return [{ path: ["pools", index, "backends", side], message }];
     }),
   );
+}
+
+function checkHosts(
+  { host, shadows }: ResourceSpec,
+  { at, hosts }: { at: Path; hosts: Configuration["hosts"] },
+): Conflict[] {
+  const names = hosts.map(({ name }) => name);
+  const named: [Path, string][] = [
+    ...(host === undefined ? [] : [[[...at, "host"], host] as [Path, string]]),
+    ...shadows.hosts.map((name, index): [Path, string] => [[...at, "shadows", "hosts", index], name]),
+  ];
+  const unknown = named.filter(([, name]) => !names.includes(name));
+  const twice = named.filter(
+    ([path, name], index) => path.length > 3 && named.some(([other, same], earlier) => other.length > 3 && same === name && earlier < index),
+  );
+  return [
+    ...unknown.map(([path, name]) => ({ path, message: `no host is named "${name}"${guess(name, names)}` })),
+    ...twice.map(([path, name]) => ({ path, message: `"${name}" is named already` })),
+  ];
 }
 
 function checkPool(pool: PoolSpec, at: Path): Conflict[] {

@@ -92,6 +92,11 @@ const routing = z.strictObject({
 const shadows = z.strictObject({
   min: z.int().min(0).max(SHADOWS_MAX).default(1).describe("Shadows that always stand."),
   max: z.int().min(0).max(SHADOWS_MAX).default(3).describe("Most shadows at any time."),
+  hosts: z
+    .array(label)
+    .max(SHADOWS_MAX)
+    .default([])
+    .describe("Hosts that keep shadows, spread evenly, and may lead; none: where the primary is."),
   warmUpMs: ms(0).default(0).describe("How long a new shadow needs to full speed after it is ready."),
   createMs: ms(0)
     .default(2000)
@@ -146,6 +151,7 @@ const lease = z.strictObject({
 
 const resource = z.strictObject({
   name: label.describe("Name of the resource."),
+  host: label.optional().describe("Host on which its very first primary is made; default: the first of `hosts`."),
   kind: z.literal("process").default("process").describe("What an instance is."),
   driver: z
     .enum(["process", "memory"])

@@ -38,6 +38,11 @@ export function isApplication(peer: string): boolean {
   return peer.startsWith(APPLICATION_PREFIX);
 }
 
+/** "replicator", or that of one host of several: "replicator-edge-a". */
+export function isReplicator(peer: string): boolean {
+  return peer === "replicator" || peer.startsWith("replicator-");
+}
+
 /** PEM texts, as node:tls and grpc-js take them. */
 export type TlsMaterial = { readonly ca: string; readonly cert: string; readonly key: string };
 
@@ -84,8 +89,54 @@ export async function issueCertificate(
   authority: CertificateAuthority,
   { name, dir, addresses = ["127.0.0.1"] }: { name: string; dir: string; addresses?: readonly string[] },
 ): Promise<void> {
+  const keys = await makeKeys();
+  const cert = await certify(authority, { name, addresses, publicKey: keys.publicKey });
+  writeTls(dir, { ca: authorityPem(authority), cert, key: await exportKey(keys.privateKey) });
+}
+
+/** A key made here and the request to have it certified; nobody else ever sees the key. */
+export async function requestCertificate(name: string): Promise<{ key: string; request: string }> {
   const x509 = await loadX509();
   const keys = await makeKeys();
+  const signingAlgorithm = ALGORITHM;
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: `CN=${name}`,
+    keys,
+    signingAlgorithm,
+  });
+  return { key: await exportKey(keys.privateKey), request: request.toString("pem") };
+}
+
+/** Certifies the key of `request` (PEM) as `name`, whatever name it asks for. Throws unless it is signed with that key. */
+export async function signRequest(
+  authority: CertificateAuthority,
+  { name, request }: { name: string; request: string },
+): Promise<string> {
+  const x509 = await loadX509();
+  const parsed = new x509.Pkcs10CertificateRequest(request);
+  if (!(await parsed.verify())) throw new Error("the certificate request is not signed with its own key");
+  const publicKey = await parsed.publicKey.export(ALGORITHM, ["verify"]);
+  return certify(authority, { name, addresses: ["127.0.0.1"], publicKey });
+}
+
+export function authorityPem({ certificate }: CertificateAuthority): string {
+  return certificate.toString("pem");
+}
+
+/** The files that `readTls` reads. */
+export function writeTls(dir: string, { ca, cert, key }: TlsMaterial): void {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  writePrivate(join(dir, "tls.key"), key);
+  writeFileSync(join(dir, "tls.crt"), cert);
+  writeFileSync(join(dir, "ca.crt"), ca);
+}
+
+async function certify(
+  authority: CertificateAuthority,
+  parts: { name: string; addresses: readonly string[]; publicKey: webcrypto.CryptoKey },
+): Promise<string> {
+  const x509 = await loadX509();
+  const { name, addresses, publicKey } = parts;
   const use = isApplication(name)
     ? [new x509.ExtendedKeyUsageExtension([CLIENT_AUTH])]
     : [
@@ -101,7 +152,7 @@ export async function issueCertificate(
     subject: `CN=${name}`,
     issuer: authority.certificate.subject,
     ...validity(CERTIFICATE_DAYS),
-    publicKey: keys.publicKey,
+    publicKey,
     signingKey: authority.key,
     signingAlgorithm: ALGORITHM,
     extensions: [
@@ -111,10 +162,7 @@ export async function issueCertificate(
       await x509.AuthorityKeyIdentifierExtension.create(authority.certificate),
     ],
   });
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  writePrivate(join(dir, "tls.key"), await exportKey(keys.privateKey));
-  writeFileSync(join(dir, "tls.crt"), certificate.toString("pem"));
-  writeFileSync(join(dir, "ca.crt"), authority.certificate.toString("pem"));
+  return certificate.toString("pem");
 }
 
 function makeKeys(): Promise<webcrypto.CryptoKeyPair> {

@@ -30,7 +30,7 @@ export const SPEC: ResourceSpec = {
     maxStalenessMs: 2_000,
     onlyStale: "refuse",
   },
-  shadows: { min: 1, max: 4, warmUpMs: 2_000, createMs: 2_000, holdMs: 2_000 },
+  shadows: { min: 1, max: 4, hosts: [], warmUpMs: 2_000, createMs: 2_000, holdMs: 2_000 },
   health: { http: "/healthz", tcp: false, exec: [], intervalMs: 100, timeoutMs: 300, rise: 2, fall: 3 },
   metrics: { path: "/metrics", map: {} },
   forecast: {

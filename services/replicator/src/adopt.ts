@@ -40,8 +40,10 @@ function runningOf(running: readonly RunningInstance[], kept: KeptInstance): Run
 }
 
 function adopted(kept: KeptInstance, running: RunningInstance | undefined, at: At): Tracked {
-  const { name, incarnation, role, gateAddress, requestedAtMs, readyAtMs } = kept;
-  const base = { ...newTracked(name, incarnation, role, at), gateAddress, requestedAtMs };
+  const { name, incarnation, host, role, gateAddress, requestedAtMs, readyAtMs } = kept;
+  const base = { ...newTracked(name, incarnation, role, at), host, gateAddress, requestedAtMs };
+  // Its own host tells us of it soon, or does not answer.
+  if (host !== "") return { ...base, readyAtMs, stage: { at: "starting" } };
   if (!running) {
     const why = "it did not run when its replicator came back";
     return { ...base, stage: { at: "lost", why, retryAtBootMs: at.bootMs } };

@@ -9,6 +9,7 @@ import {
   type At,
   find,
   isMember,
+  leadsElsewhere,
   memberOf,
   nextIncarnation,
   type ResourceState,
@@ -19,7 +20,7 @@ import {
 const RESTARTS_MAX = 2;
 
 export type Choice =
-  | { readonly kind: "member"; readonly to: Member }
+  | { readonly kind: "member"; readonly to: Member; readonly host: string }
   /** The old primary again, over its own folder. */
   | { readonly kind: "restart"; readonly to: Member; readonly next: ResourceState }
   /** A member's end of the mirror is still being opened. */
@@ -32,14 +33,14 @@ export function chooseNext(state: ResourceState, wished: string, at: At): Choice
   if (wished && members.length === 0) return { kind: "none", why: `${wished} is not in the in-sync set` };
   const open = members.filter((tracked) => tracked.mirror === "open").sort(better);
   const alive = open.find((tracked) => tracked.stage.at !== "lost");
-  if (alive) return { kind: "member", to: memberOf(alive) };
+  if (alive) return { kind: "member", to: memberOf(alive), host: alive.host };
   if (members.some((tracked) => tracked.mirror === "opening" && tracked.stage.at !== "lost")) {
     return { kind: "wait", why: "the mirror of an in-sync shadow is still being opened" };
   }
   const former = formerHere(state);
   const dead = open[0];
   if (dead && (wished || !former || former.attempts >= RESTARTS_MAX))
-    return { kind: "member", to: memberOf(dead) };
+    return { kind: "member", to: memberOf(dead), host: dead.host };
   if (former) return restart(state, former.instance, at);
   return { kind: "none", why: "no in-sync shadow is left, and the old primary's folder is not here" };
 }
@@ -63,16 +64,20 @@ function membersHere(state: ResourceState): Tracked[] {
   return state.instances.filter(
     (tracked) =>
       tracked.role === "shadow" &&
+      // What another host keeps can be given the lead by whoever has it, and taken it by its own host alone.
+      (tracked.host === "" || !leadsElsewhere(state)) &&
+      !state.awayHosts.includes(tracked.host) &&
       tracked.stage.at !== "removing" &&
       tracked.stage.at !== "ending" &&
       isMember(members, tracked),
   );
 }
 
-/** Serving before starting, trusted before suspect, then the one that is furthest. */
+/** Serving before starting, trusted before suspect, one here before one elsewhere, then the one that is furthest. */
 function better(a: Tracked, b: Tracked): number {
   return (
     readiness(b) - readiness(a) ||
+    Number(a.host !== "") - Number(b.host !== "") ||
     comparePositions(durableOf(b), durableOf(a)) ||
     a.requestedAtMs - b.requestedAtMs
   );

@@ -2,15 +2,19 @@
 
 import {
   type Environment,
+  type EnvironmentReader,
   openEnvironment,
   readServiceEnvironment,
   type ServiceEnvironment,
 } from "@understudy/service/environment";
+import type { EnrolSettings } from "./hosts/host-registry.ts";
 
 export type ReplicatorConfig = ServiceEnvironment & {
   readonly redis: { readonly url: string; readonly password: string };
   /** host:port of HealthControl. */
   readonly healthGrpc: string;
+  /** Undefined unless the key of the certificate authority lies here. */
+  readonly enrol: EnrolSettings | undefined;
   /** What instances may see of our own environment. */
   readonly instanceEnvironment: Environment;
 };
@@ -24,12 +28,38 @@ export function readConfig(env: Environment): ReplicatorConfig {
     password: reader.secret("UNDERSTUDY_REDIS_PASSWORD", ""),
   };
   const health = reader.endpoint("UNDERSTUDY_HEALTH_GRPC");
+  const enrol = readEnrol(reader, env);
   reader.finish();
   const { PATH, HOME, TMPDIR, UNDERSTUDY_RUN } = env;
   return Object.freeze({
     ...common,
     redis,
+    enrol: enrol && { ...enrol, told: toldToHosts(common, redis, `${health.host}:${health.port}`) },
     healthGrpc: `${health.host}:${health.port}`,
     instanceEnvironment: { PATH, HOME, TMPDIR, UNDERSTUDY_RUN },
   });
+}
+
+function readEnrol(reader: EnvironmentReader, env: Environment): Omit<EnrolSettings, "told"> | undefined {
+  const authorityDir = env.UNDERSTUDY_AUTHORITY_DIR ?? "";
+  if (authorityDir === "") return undefined;
+  const listen = reader.endpoint("UNDERSTUDY_ENROL_LISTEN", "127.0.0.1:0");
+  const address = reader.text("UNDERSTUDY_ENROL_ADDRESS", `${listen.host}:${listen.port}`);
+  return { authorityDir, listen, address };
+}
+
+/** A replicator on another host needs the same bus, store and health as this one. */
+function toldToHosts(
+  { nats }: ServiceEnvironment,
+  redis: ReplicatorConfig["redis"],
+  health: string,
+): Readonly<Record<string, string>> {
+  return {
+    UNDERSTUDY_NATS_URL: nats.url,
+    UNDERSTUDY_NATS_USER: nats.user,
+    UNDERSTUDY_NATS_PASSWORD: nats.password,
+    UNDERSTUDY_REDIS_URL: redis.url,
+    UNDERSTUDY_REDIS_PASSWORD: redis.password,
+    UNDERSTUDY_HEALTH_GRPC: health,
+  };
 }

@@ -5,14 +5,15 @@
 
 import { adopt } from "./adopt.ts";
 import { type Event, type Step, step, then } from "./events.ts";
-import { advance, claimed, fenced, salvaged } from "./failover.ts";
+import { advance, claimed, fenced, salvaged, shortened } from "./failover.ts";
+import { forgetElsewhere, hostAsked, hostAway, hostTold } from "./hosting.ts";
 import { judged, reported } from "./instance-events.ts";
 import { keepLease, renewed, steppedDown } from "./lease.ts";
 import { forgiveStandstill, inSyncSaved, keepMembership, progressed, reread } from "./membership.ts";
-import { type At, change, primaryOf, type ResourceState } from "./resource-state.ts";
+import { type At, change, leadsElsewhere, leadsHere, primaryOf, type ResourceState } from "./resource-state.ts";
 import { saved, savePositions } from "./saves.ts";
 import { keepShadows, openEnds } from "./shadows.ts";
-import { askStore, seen, storeFailed } from "./store-view.ts";
+import { askStore, leaseSeen, seen, storeFailed } from "./store-view.ts";
 import { committed, promoted } from "./succession.ts";
 import { told } from "./told.ts";
 import { answerMirrors, asked } from "./wishes.ts";
@@ -43,7 +44,19 @@ function absorb(state: ResourceState, event: Event, at: At): Step {
     case "tick":
       return step(forgiveStandstill(state, at));
     case "store-read":
-      return then(seen({ ...state, reading: false }, event.authority), (next) => step(reread(next)));
+      return then(seen({ ...state, reading: false }, event.authority), (next) =>
+        step(shortened(leaseSeen(reread(next), at))),
+      );
+    case "look-at-store":
+      return state.reading
+        ? step({ ...state, readAtBootMs: Number.NEGATIVE_INFINITY })
+        : step({ ...state, reading: true, readAtBootMs: at.bootMs }, { kind: "read-store" });
+    case "host-asked":
+      return hostAsked(state, event, at);
+    case "host-told":
+      return leadsHere(state) ? hostTold(state, event, at) : step(state);
+    case "host-away":
+      return step(hostAway(state, event.host));
     case "store-failed":
       return then(storeFailed(state, event.call, event.why), (next) => step(interrupted(next, event.call)));
     case "claimed":
@@ -104,7 +117,8 @@ function settleRoles(state: ResourceState, at: At): Step {
   const crowned =
     primary && primary.role !== "primary" ? change(state, primary.name, { role: "primary" }) : state;
   const former = crowned.instances.find(
-    (tracked) => tracked.role === "primary" && tracked.name !== named.instance,
+    (tracked) => tracked.role === "primary" && (tracked.name !== named.instance || leadsElsewhere(crowned)),
   );
-  return former ? steppedDown(crowned, former.name, at) : step(crowned);
+  if (!former) return step(forgetElsewhere(crowned));
+  return then(steppedDown(crowned, former.name, at), (next) => step(forgetElsewhere(next)));
 }

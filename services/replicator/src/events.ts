@@ -26,6 +26,16 @@ export type Refusal = {
 };
 export type Answer = { readonly done: true } | Refusal;
 
+/** A shadow as the host that keeps it tells of it. */
+export type KeptElsewhere = Member & {
+  readonly phase: "seeding" | "starting" | "serving" | "gone";
+  readonly why: string;
+  readonly address: string;
+  readonly pid: number;
+  readonly pidStartTicks: number;
+  readonly open: boolean;
+};
+
 export type Event =
   /** What ran before this process, and what it had kept on disk. */
   | {
@@ -63,6 +73,12 @@ export type Event =
   | { readonly kind: "progress"; readonly sealed: Position; readonly shadows: readonly ShadowProgress[] }
   | { readonly kind: "verdict"; readonly verdict: Verdict }
   | { readonly kind: "scale-wanted"; readonly shadows: number }
+  /** What the host that leads asks of us as one that keeps shadows. */
+  | { readonly kind: "host-asked"; readonly asks: "open" | "start" | "end" | "remove"; readonly member: Member }
+  | { readonly kind: "look-at-store" }
+  /** What another host keeps for us; `first`: after a new connection, so that what it does not name is not there. */
+  | { readonly kind: "host-told"; readonly host: string; readonly shadows: readonly KeptElsewhere[]; readonly first: boolean }
+  | { readonly kind: "host-away"; readonly host: string }
   | { readonly kind: "asked"; readonly id: number; readonly request: Request };
 
 export type Effect =
@@ -73,9 +89,15 @@ export type Effect =
       readonly kind: "commit";
       readonly epoch: Epoch;
       readonly primary: Member;
+      /** The host that leads from then on; empty: this one. */
+      readonly holder: string;
       readonly inSync: readonly Member[];
       readonly leaseMs: number;
     }
+  /** Another host leads now: it is told, and the ends of the mirror that were ours are closed. */
+  | { readonly kind: "hand-over"; readonly host: string }
+  /** A shadow that another host keeps and nobody knows of any more. */
+  | { readonly kind: "dismiss"; readonly host: string; readonly member: Member }
   | { readonly kind: "renew"; readonly epoch: Epoch }
   | {
       readonly kind: "set-in-sync";

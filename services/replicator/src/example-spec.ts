@@ -10,7 +10,7 @@ export const exampleSpec: ResourceSpec = {
   state: { paths: ["app.db"], consistency: "sqlite", tickMs: 50, critical: "in-sync" },
   capacity: { signals: ["busyWorkers"], limits: {}, target: 0.8, initialRps: 100 },
   routing: { pool: "web", reads: ["GET"], maxShadowShare: 0.8, maxStalenessMs: 2000, onlyStale: "refuse" },
-  shadows: { min: 1, max: 3, warmUpMs: 0, createMs: 1000, holdMs: 0 },
+  shadows: { min: 1, max: 3, hosts: [], warmUpMs: 0, createMs: 1000, holdMs: 0 },
   health: { http: "/healthz", tcp: false, exec: [], intervalMs: 100, timeoutMs: 500, rise: 2, fall: 3 },
   metrics: { path: "", map: {} },
   forecast: {

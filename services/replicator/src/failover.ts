@@ -15,6 +15,7 @@ import {
   type Cause,
   find,
   isMember,
+  leadsElsewhere,
   memberOf,
   primaryOf,
   type ResourceState,
@@ -39,25 +40,27 @@ export function advance(state: ResourceState, at: At): Step {
     return salvage(state, takeover, at);
   const resting = takeover.step === "idle" || takeover.step === "blocked";
   if (!state.adopted || !resting) return step(state);
-  const need = needOf(state);
+  const need = needOf(state, at);
   if (!need) return takeover.step === "idle" ? step(state) : step({ ...state, takeover: { step: "idle" } });
   if (takeover.step === "blocked" && at.bootMs < takeover.retryAtBootMs) return step(state);
   if ("resume" in need) return resume(state, need.resume, at);
   const primary = primaryOf(state);
   // A program that will not start is not worth an epoch a millisecond.
   if (primary?.stage.at === "lost" && at.bootMs < primary.stage.retryAtBootMs) return step(state);
-  if (need.cause === "failover" && chooseNext(state, "", at).kind === "wait") return step(state);
+  const next = need.cause === "failover" ? chooseNext(state, "", at).kind : "member";
+  // Whoever has nobody to promote must not keep those waiting who have.
+  if (next === "wait" || (next === "none" && leadsElsewhere(state))) return step(state);
   return begin(state, need, at);
 }
 
-function needOf(state: ResourceState): Need {
+function needOf(state: ResourceState, at: At): Need {
   const { authority } = state;
   if (!authority || state.store.phase === "unknown") return undefined;
   const named = authority.primary;
   if (!named) return unnamedNeed(state);
   const primary = primaryOf(state);
-  // From here its life cannot be judged: its own host keeps it, and takes it over.
-  if (!primary && leadsElsewhere(state)) return wished(state);
+  // Its life cannot be judged from here, but that of its host can: one that lives renews its lease.
+  if (leadsElsewhere(state)) return isStale(state, at) ? staleNeed(state) : wished(state);
   if (!primary || primary.stage.at === "lost") {
     return {
       cause: "failover",
@@ -68,12 +71,22 @@ function needOf(state: ResourceState): Need {
   return wished(state);
 }
 
-function wished({ wish }: ResourceState): Need {
-  return wish && { cause: wish.kind === "switchover" ? "switchover" : "failover", reason: wish.reason };
+/** Nobody has renewed the lease for as long as it is good, as far as we have seen: we have looked all the time. */
+function isStale({ leaseSeen, authority, spec, store, tickedBootMs, readAtBootMs }: ResourceState, at: At): boolean {
+  const lease = authority?.lease;
+  const known = lease && leaseSeen.sequence === lease.sequence && leaseSeen.epoch === authority?.epoch;
+  const { durationMs } = spec.lease;
+  const looked = at.bootMs - readAtBootMs < durationMs / 2 && at.bootMs - tickedBootMs < durationMs / 2;
+  return known === true && store.phase === "reachable" && looked && at.bootMs - leaseSeen.sinceBootMs > durationMs;
 }
 
-function leadsElsewhere({ authority, host }: ResourceState): boolean {
-  return authority?.lease !== undefined && authority.lease.holder !== host;
+function staleNeed({ authority, spec }: ResourceState): Need {
+  const reason = `${authority!.lease!.holder} has not renewed its lease for ${spec.lease.durationMs} ms`;
+  return { cause: "failover", reason };
+}
+
+function wished({ wish }: ResourceState): Need {
+  return wish && { cause: wish.kind === "switchover" ? "switchover" : "failover", reason: wish.reason };
 }
 
 /** The store names nobody: the resource is new, or the store was recovered while its primary ran on. */
@@ -82,10 +95,13 @@ function unnamedNeed(state: ResourceState): Need {
     (tracked) => tracked.role === "primary" && tracked.stage.at !== "lost",
   );
   if (running) return { cause: "reinstate", reason: "the store was recovered" };
-  if (!state.protect) return undefined;
+  const former = formerPrimary(state);
+  // With shadows elsewhere the folder that has everything may be elsewhere too: only the very first start is sure.
+  const isSure = state.authority?.epoch === 0 || former !== undefined || state.spec.shadows.hosts.length === 0;
+  if (!state.protect || !state.isHome || !isSure) return undefined;
   return {
     cause: "first",
-    reason: formerPrimary(state) ? "the store was recovered" : "nobody was primary before",
+    reason: former ? "the store was recovered" : "nobody was primary before",
   };
 }
 
@@ -129,6 +145,8 @@ function fence(state: ResourceState, takeover: Running, at: At): Step {
 /** Whose writes must have ended. A recovered store names nobody, but the one we know may write on under the lease of before. */
 function formerPrimary(state: ResourceState): Tracked | undefined {
   const named = state.authority?.primary;
+  // An instance of ours of the same name is not the one that another host leads.
+  if (leadsElsewhere(state)) return undefined;
   if (named) return find(state, named.instance);
   return state.instances.find((tracked) => tracked.role === "primary");
 }
@@ -148,9 +166,24 @@ function waitOut(
   { instance, why, at }: { instance: string; why: string; at: At },
 ): Step {
   return step(
-    { ...state, takeover: { ...takeover, step: "waiting-out", untilBootMs: waitedOutMs(state, at) } },
+    {
+      ...state,
+      takeover: { ...takeover, step: "waiting-out", sinceBootMs: at.bootMs, untilBootMs: waitedOutMs(state, at) },
+    },
     announce("fence.unconfirmed", `${instance} may still run (${why}): its lease is waited out`),
   );
+}
+
+/**
+ * Under our claim nobody renews. So once a look that was begun under it finds the lease as we have seen it all along, it is as old
+ * as that, and need not be waited out from now.
+ */
+export function shortened(state: ResourceState): ResourceState {
+  const { takeover, leaseSeen, readAtBootMs, authority, spec } = state;
+  if (takeover.step !== "waiting-out" || readAtBootMs < takeover.sinceBootMs || !leadsElsewhere(state)) return state;
+  const same = leaseSeen.epoch === authority?.epoch && leaseSeen.sequence === authority.lease?.sequence;
+  const untilBootMs = Math.min(takeover.untilBootMs, leaseSeen.sinceBootMs + spec.lease.durationMs);
+  return same ? { ...state, takeover: { ...takeover, untilBootMs } } : state;
 }
 
 export function fenced(

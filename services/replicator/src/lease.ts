@@ -86,7 +86,7 @@ function promised(state: ResourceState, at: At): Step {
 
 /** Only a host with a member of the in-sync set may promote; of another host we have no promise. */
 function everyPromoterIsHere(state: ResourceState): boolean {
-  return (state.authority?.inSync ?? []).every((member) => find(state, member.instance) !== undefined);
+  return (state.authority?.inSync ?? []).every((member) => find(state, member.instance)?.host === "");
 }
 
 export function renewed(state: ResourceState, outcome: Outcome<Authority>, sentBootMs: number): Step {

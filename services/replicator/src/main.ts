@@ -14,6 +14,7 @@ import { readTls } from "@understudy/service/tls";
 import { openRedisStore } from "@understudy/state/redis";
 import { HealthControl } from "@understudy/wire/gen/control";
 import { readConfig } from "./config.ts";
+import { openHosts } from "./hosts/host-registry.ts";
 import { openLate } from "./late.ts";
 import { createReplicator, keptConfiguration } from "./replicator.ts";
 
@@ -34,7 +35,13 @@ await runService("replicator", async (own, env) => {
   const takesOver = existsSync(keptConfiguration(config.dataDir));
   const parts = { ...config, ...late, clock: systemClock, store, driver, engine, health, tls, log };
   const replicator = own(createReplicator(parts));
-  own(await serveGrpc({ listen: config.grpcListen, tls, services: [replicator.control] }));
+  const services = [replicator.control, replicator.hostControl];
+  if (config.enrol) {
+    const configured = () => replicator.hosts();
+    const hosts = { ...config.enrol, dataDir: config.dataDir, tls, log, nowMs: systemClock.nowMs, configured };
+    services.push(own(await openHosts(hosts)).control);
+  }
+  own(await serveGrpc({ listen: config.grpcListen, tls, services }));
   own(
     await serveProbes({ listen: config.probesListen, telemetry: late.telemetry, ready: replicator.unready }),
   );

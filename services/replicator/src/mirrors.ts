@@ -30,10 +30,14 @@ export type MirrorEngine = { readonly openPrimary: OpenPrimary; readonly listenM
 
 export type Mirrors = {
   openShadow(member: Member): Promise<void>;
+  /** A shadow end on another host, which takes its data at this address. */
+  feedElsewhere(member: Member, address: string): Promise<void>;
   /** Lets go of this instance's end, of the old primary's end too, and returns where this instance stands. */
   turn(member: Member, options: { epoch: Epoch; known: Position }): Promise<Position>;
   /** Opens the primary end, trying until it works or another instance is turned. */
   openPrimary(member: Member, options: { epoch: Epoch; from: Position }): Promise<boolean>;
+  /** Another host leads: closes the primary end, and forgets the ends elsewhere. */
+  handOver(): Promise<void>;
   /** Seals and waits until these shadows have it; false when they did not within the time. */
   salvage(instances: readonly string[], withinMs: number): Promise<boolean>;
   close(instance: string): Promise<void>;
@@ -43,7 +47,8 @@ export type Mirrors = {
   closeAll(): Promise<void>;
 };
 
-type OpenEnd = { readonly member: Member; readonly end: MirrorShadow };
+/** `end` is there when it is ours; that of another host has only its address. */
+type OpenEnd = { readonly member: Member; readonly address: string; readonly end?: MirrorShadow };
 type PrimaryEnd = { readonly member: Member; readonly end: MirrorPrimary };
 
 export function openMirrors(parts: {
@@ -72,7 +77,7 @@ export function openMirrors(parts: {
     const { name: resource, state } = parts.spec();
     return { resource, dir: folders.stateDir(instance), paths: state.paths, consistency: state.consistency };
   };
-  const attach = ({ member }: OpenEnd) => current?.end.attach({ ...member, address });
+  const attach = ({ member, address: to }: OpenEnd) => current?.end.attach({ ...member, address: to });
 
   /** Barriers hear of each change at once; the core gets what many of them come to as one event. */
   function moved(of: MirrorPrimary): void {
@@ -95,7 +100,7 @@ export function openMirrors(parts: {
     const shadow = ends.get(instance);
     ends.delete(instance);
     current?.end.detach(instance);
-    if (shadow) await shadow.end.close();
+    await shadow?.end?.close();
     if (current?.member.instance !== instance) return;
     const { end } = current;
     current = undefined;
@@ -126,10 +131,26 @@ export function openMirrors(parts: {
         await folders.make(member.instance);
         const workDir = folders.workDir(member.instance);
         const end = await listener.openShadow({ state: stateOf(member.instance), ...member, workDir });
-        const opened = { member, end };
+        const opened = { member, address, end };
         ends.set(member.instance, opened);
         attach(opened);
       }),
+
+    feedElsewhere: (member, to) =>
+      inTurn(member.instance, async () => {
+        await closeEnds(member.instance);
+        const opened = { member, address: to };
+        ends.set(member.instance, opened);
+        attach(opened);
+      }),
+
+    handOver: async () => {
+      wanted = undefined;
+      const old = current;
+      current = undefined;
+      for (const [instance, { end }] of ends) if (!end) ends.delete(instance);
+      if (old) await inTurn(old.member.instance, () => old.end.close());
+    },
 
     turn: (member, { epoch, known }) => {
       wanted = undefined;
@@ -139,12 +160,13 @@ export function openMirrors(parts: {
       const own = old?.member.instance === member.instance ? old : undefined;
       if (old && !own) inTurn(old.member.instance, () => old.end.close()).catch(onError);
       return inTurn(member.instance, async () => {
-        const released = await ends.get(member.instance)?.end.release();
+        const released = await ends.get(member.instance)?.end?.release();
         ends.delete(member.instance);
         await own?.end.close();
-        for (const { end } of ends.values()) end.raiseEpoch(epoch).catch(onError);
+        const here = [...ends.values()].flatMap(({ end }) => (end ? [end] : []));
+        for (const end of here) end.raiseEpoch(epoch).catch(onError);
         // A store that was set back knows of less than our shadows have: a version's number must not be given twice.
-        const seen = [known, ...[...ends.values()].map(({ end }) => end.durable())];
+        const seen = [known, ...here.map((end) => end.durable())];
         return released ?? own?.end.position() ?? seen.sort(comparePositions).at(-1)!;
       });
     },

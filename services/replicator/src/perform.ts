@@ -1,10 +1,11 @@
 /** Each effect of the core -> one call on the store, the mirror, a driver or the bus, answered by an event. */
 
 import type { Clock } from "@understudy/model/clock";
-import type { Store } from "@understudy/state/store";
+import type { Member, Store } from "@understudy/state/store";
 import type { Answer, Effect, Event, StoreCall } from "./events.ts";
 import type { Folders } from "./folders.ts";
 import type { Gates } from "./gate.ts";
+import type { Elsewhere } from "./hosts/elsewhere.ts";
 import type { Instances } from "./instances.ts";
 import type { Mirrors } from "./mirrors.ts";
 import type { Kept } from "./record.ts";
@@ -29,6 +30,7 @@ export type PerformParts = {
   readonly store: Store;
   readonly mirrors: Mirrors;
   readonly instances: Instances;
+  readonly elsewhere: Elsewhere;
   readonly gates: Gates;
   readonly folders: Folders;
   readonly record: RecordFile;
@@ -67,6 +69,10 @@ export function createPerformer(parts: PerformParts): Performer {
         return instance(effect);
       case "salvage":
         return salvage(parts, effect);
+      case "hand-over":
+        return unanswered(handOver(parts, effect.host));
+      case "dismiss":
+        return unanswered(parts.elsewhere.remove(effect.host, effect.member));
       case "watch":
         return parts.instances.watch(effect.running);
       case "set-role":
@@ -124,7 +130,8 @@ function storeCalls({
       }
       case "commit": {
         const { epoch, primary, inSync, leaseMs } = effect;
-        const request = { resource, epoch, coordinator: host, primary, holder: host, leaseMs, inSync };
+        const holder = effect.holder || host;
+        const request = { resource, epoch, coordinator: host, primary, holder, leaseMs, inSync };
         return { kind: "committed", outcome: await store.commit(request), sentBootMs };
       }
       case "renew":
@@ -162,8 +169,13 @@ type InstanceEffect = Extract<
 
 function instanceCalls(parts: PerformParts): (effect: InstanceEffect) => void {
   const { post, mirrors, instances, folders } = parts;
+  /** The host that keeps it; empty: this one. */
+  const hostOf = ({ instance, incarnation }: Member) =>
+    parts.state().instances.find((each) => each.name === instance && each.incarnation === incarnation)?.host ?? "";
   async function call(effect: InstanceEffect): Promise<Event | undefined> {
     const { member } = effect;
+    const host = hostOf(member);
+    if (host !== "") return callElsewhere(parts, { effect, host });
     switch (effect.kind) {
       case "fence":
         return { kind: "fenced", instance: member.instance, result: await instances.fence(member) };
@@ -200,6 +212,40 @@ function instanceCalls(parts: PerformParts): (effect: InstanceEffect) => void {
       (error: Error) => post({ kind: "failed", member: effect.member, what, why: reasonOf(error) }),
     );
   };
+}
+
+/** The same verbs, of the replicator of the host that keeps it. Who is primary is always here. */
+async function callElsewhere(
+  { elsewhere, mirrors }: PerformParts,
+  { effect, host }: { effect: InstanceEffect; host: string },
+): Promise<Event | undefined> {
+  const { member } = effect;
+  switch (effect.kind) {
+    case "open-shadow":
+      await mirrors.feedElsewhere(member, await elsewhere.open(host, member));
+      return { kind: "shadow-opened", member };
+    case "start":
+      return { kind: "started", member, running: await elsewhere.start(host, member) };
+    case "end":
+      await mirrors.close(member.instance);
+      await elsewhere.end(host, member);
+      return { kind: "ended", member };
+    case "remove":
+      await mirrors.close(member.instance);
+      await elsewhere.remove(host, member);
+      return { kind: "removed", member };
+    case "fence":
+    case "stop-writes":
+    case "promote":
+    case "open-primary":
+      throw new Error(`${member.instance} is kept by ${host}: it is not for us to ${effect.kind} it`);
+  }
+}
+
+/** It finds out by itself as well; told, it takes over at once. */
+async function handOver({ mirrors, elsewhere }: PerformParts, host: string): Promise<void> {
+  // Both at once: its end is taken from our primary end the moment it turns it around.
+  await Promise.all([elsewhere.lookAtStore(host), mirrors.handOver()]);
 }
 
 /** By now the epoch is in the record: after a crash its old primary is not told again that it may write. */

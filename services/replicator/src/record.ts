@@ -36,6 +36,7 @@ const keptSchema = z.object({
     z.object({
       name: z.string(),
       incarnation: z.string(),
+      host: z.string().default(""),
       role: z.enum(["primary", "shadow"]),
       gateAddress: z.string(),
       requestedAtMs: z.number(),
@@ -56,6 +57,7 @@ export type Kept = {
 export type KeptInstance = {
   readonly name: string;
   readonly incarnation: string;
+  readonly host: string;
   readonly role: "primary" | "shadow";
   readonly gateAddress: string;
   readonly requestedAtMs: number;
@@ -75,9 +77,10 @@ export function keptOf(state: ResourceState): Kept {
       claim: undefined,
       lease: authority.lease && { ...authority.lease, sequence: 0 },
     },
-    instances: state.instances.map(({ name, incarnation, role, gateAddress, requestedAtMs, readyAtMs }) => ({
+    instances: state.instances.map(({ name, incarnation, host, role, gateAddress, requestedAtMs, readyAtMs }) => ({
       name,
       incarnation,
+      host,
       role,
       gateAddress,
       requestedAtMs,

@@ -13,7 +13,7 @@ import type { Clock } from "@understudy/model/clock";
 import { parseEndpoint } from "@understudy/model/endpoint";
 import type { Verdict } from "@understudy/model/instance";
 import { beforeAbort, pause } from "@understudy/model/pause";
-import type { Configuration, ResourceSpec } from "@understudy/model/policy";
+import type { Configuration, HostSpec, ResourceSpec } from "@understudy/model/policy";
 import type { ResourceDriver } from "@understudy/resource/driver";
 import { followFromDisk, type Heard, openKeptConfiguration } from "@understudy/service/configuration-kept";
 import type { Client, Implementation } from "@understudy/service/grpc";
@@ -26,11 +26,13 @@ import { type HealthControl, HealthWatchRequestSchema } from "@understudy/wire/g
 import type { Verdict as WireVerdict } from "@understudy/wire/gen/health";
 import { verdictFromWire } from "@understudy/wire/roles";
 import { replicationControl } from "./control.ts";
+import { hostControl } from "./hosts/host-control.ts";
+import { dataOf, isHostOf, keepersOf } from "./hosts/keepers.ts";
 import { letGoOfOthers } from "./let-go.ts";
 import type { MirrorEngine } from "./mirrors.ts";
 import { createOutbox } from "./outbox.ts";
 import { createPublisher } from "./publish.ts";
-import { reigning } from "./resource-state.ts";
+import { leadsHere, reigning } from "./resource-state.ts";
 import { lateInstruments } from "./telemetry.ts";
 import { openUnit, type Unit } from "./unit.ts";
 import { createWatchBoard } from "./watch-board.ts";
@@ -60,6 +62,10 @@ export type ReplicatorParts = {
 
 export type Replicator = {
   readonly control: Implementation;
+  /** For the replicators of other hosts. */
+  readonly hostControl: Implementation;
+  /** As the configuration in force has them. */
+  hosts(): readonly HostSpec[];
   readonly actors: readonly Actor[];
   /** How a resource is run, for its driver; undefined while it is not configured. */
   runOf(resource: string): ResourceSpec["run"] | undefined;
@@ -84,20 +90,30 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     const data = parseEndpoint(hosts.find((each) => each.name === host)?.data ?? "");
     const { host: listenHost, port } = data ?? { host: "127.0.0.1", port: 0 };
     const onError = (error: Error) => log.warn("mirror", { error });
-    const options = { host: listenHost, port, tls: parts.tls, clock, onError };
+    // A host that was struck off keeps its certificate, and may do nothing with it.
+    const options = { host: listenHost, port, tls: parts.tls, clock, onError, allows: isHost };
     return { listener: await parts.engine.listenMirror(options), listenHost };
   }
+
+  const isHost = (peer: string) => isHostOf(peer, configuration?.hosts ?? []);
 
   async function configure({ configuration: next, from }: Heard): Promise<void> {
     configuration = next;
     listening ??= listen(next);
     const [link] = await Promise.all([listening, check.first]);
-    for (const spec of next.resources) {
+    const ours = next.resources.filter((spec) => keepersOf(spec, next, host).includes(host));
+    for (const spec of ours) {
+      const keepers = keepersOf(spec, next, host);
+      const others = next.hosts.filter(({ name }) => name !== host && keepers.includes(name));
       const known = units.get(spec.name);
-      if (known) known.post({ kind: "configured", spec });
-      else units.set(spec.name, await openUnit(spec, { ...parts, ...link, publisher, measures }));
+      known?.post({ kind: "configured", spec });
+      known?.setOthers(others);
+      if (known) continue;
+      const isHome = keepers[0] === host;
+      const shared = { ...parts, ...link, publisher, measures, isHome, others };
+      units.set(spec.name, await openUnit(spec, shared));
     }
-    const named = new Set(next.resources.map((spec) => spec.name));
+    const named = new Set(ours.map((spec) => spec.name));
     if (from === "bus") await letGoOfOthers({ ...parts, units, publisher }, named);
   }
 
@@ -148,11 +164,15 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
 
   return {
     control: replicationControl({ units, board, measures, bootMs: clock.bootMs }),
+    hostControl: hostControl({ units, isHost, data: () => dataOf(configuration, host) }),
+    hosts: () => configuration?.hosts ?? [],
     actors,
     runOf: (resource) => configuration?.resources.find((spec) => spec.name === resource)?.run,
     unready: () => {
       if (!configuration) return "no configuration yet";
-      const waiting = [...units].filter(([, unit]) => reigning(unit.state())?.stage.at !== "serving");
+      const waiting = [...units].filter(
+        ([, unit]) => leadsHere(unit.state()) && reigning(unit.state())?.stage.at !== "serving",
+      );
       return waiting.length === 0
         ? undefined
         : `no serving primary: ${waiting.map(([name]) => name).join(", ")}`;

@@ -36,6 +36,8 @@ export type Stage =
 
 export type Tracked = {
   readonly name: string;
+  /** The host that keeps it; empty: this one. */
+  readonly host: string;
   readonly incarnation: string;
   readonly role: "primary" | "shadow";
   readonly stage: Stage;
@@ -88,7 +90,7 @@ export type Takeover =
   | { readonly step: "blocked"; readonly why: string; readonly retryAtBootMs: number }
   | (Attempt & { readonly step: "claiming" })
   | (Attempt & { readonly step: "fencing" })
-  | (Attempt & { readonly step: "waiting-out"; readonly untilBootMs: number })
+  | (Attempt & { readonly step: "waiting-out"; readonly sinceBootMs: number; readonly untilBootMs: number })
   | (Attempt & { readonly step: "salvaging" })
   | (Attempt & { readonly step: "committing"; readonly to: Member })
   | (Attempt & { readonly step: "promoting"; readonly to: Member });
@@ -105,9 +107,17 @@ export type Wish = {
 /** A shadow on its way into the in-sync set. Barriers wait for it already; it is admitted once it has `floor` on disk. */
 export type Joining = Member & { readonly floor: Mark | undefined };
 
+/** What the lease looked like when it last changed, and when we saw that first. */
+export type LeaseSeen = { readonly epoch: Epoch; readonly sequence: number; readonly sinceBootMs: number };
+
 export type ResourceState = {
   readonly resource: string;
   readonly host: string;
+  /** Whether its very first primary is made here. */
+  readonly isHome: boolean;
+  /** Hosts whose replicators do not answer. */
+  readonly awayHosts: readonly string[];
+  readonly leaseSeen: LeaseSeen;
   readonly spec: ResourceSpec;
   /** False after Unmirror: the primary runs on without shadows. */
   readonly protect: boolean;
@@ -143,10 +153,13 @@ export type ResourceState = {
   readonly waitingForPrimary: readonly number[];
 };
 
-export function newResource(spec: ResourceSpec, host: string): ResourceState {
+export function newResource(spec: ResourceSpec, host: string, isHome = true): ResourceState {
   return {
     resource: spec.name,
     host,
+    isHome,
+    awayHosts: [],
+    leaseSeen: { epoch: 0, sequence: -1, sinceBootMs: Number.NEGATIVE_INFINITY },
     spec,
     protect: true,
     adopted: false,
@@ -177,6 +190,7 @@ export function newResource(spec: ResourceSpec, host: string): ResourceState {
 export function newTracked(name: string, incarnation: string, role: Tracked["role"], at: At): Tracked {
   return {
     name,
+    host: "",
     incarnation,
     role,
     stage: { at: role === "primary" ? "starting" : "seeding" },
@@ -223,6 +237,19 @@ export function isMember(members: readonly Member[], tracked: Tracked): boolean 
 export function primaryOf(state: ResourceState): Tracked | undefined {
   const named = state.authority?.primary;
   return named && state.instances.find((tracked) => isMember([named], tracked));
+}
+
+/**
+ * The replicator that holds the lease leads: it alone decides about the resource, wherever its shadows are. True when that is
+ * another host's.
+ */
+export function leadsElsewhere({ authority, host }: ResourceState): boolean {
+  return authority?.lease !== undefined && authority.lease.holder !== host;
+}
+
+/** Whether what is decided and said of the resource is decided and said here. */
+export function leadsHere({ authority, host, isHome }: ResourceState): boolean {
+  return authority?.lease ? authority.lease.holder === host : isHome;
 }
 
 /** The primary, while it is alive and its promotion under the epoch in force is complete. */

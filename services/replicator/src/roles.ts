@@ -20,7 +20,7 @@ function leads(state: ResourceState): Tracked | undefined {
 
 function instanceOf(tracked: Tracked, host: string): Instance {
   const { name, incarnation, address, gateAddress, pid, pidStartTicks, requestedAtMs, readyAtMs } = tracked;
-  const place = { host, address, gateAddress, pid, pidStartTicks };
+  const place = { host: tracked.host || host, address, gateAddress, pid, pidStartTicks };
   return {
     name,
     incarnation,

@@ -9,6 +9,7 @@ import {
   type At,
   change,
   isMember,
+  leadsElsewhere,
   memberOf,
   newTracked,
   nextIncarnation,
@@ -16,6 +17,7 @@ import {
   reigning,
   type Tracked,
 } from "./resource-state.ts";
+import { isPlace, placeFor } from "./placement.ts";
 
 /** The balancer is given this long to move the reads of a shadow that will go. */
 export const DRAIN_MS = 300;
@@ -49,8 +51,10 @@ function scaleOut(state: ResourceState, at: At): Step {
   const missing = wantedNow(state) - staying(state).length;
   if (missing <= 0) return step(state);
   const { id, next } = nextIncarnation(state, at);
-  const tracked = newTracked(freeName(next), id, "shadow", at);
-  const text = `${tracked.name} is being made: ${wantedNow(state)} shadows are wanted`;
+  const host = placeFor(state);
+  const tracked = { ...newTracked(freeName(next), id, "shadow", at), host };
+  const where = host === "" ? "" : ` on ${host}`;
+  const text = `${tracked.name} is being made${where}: ${wantedNow(state)} shadows are wanted`;
   const made = { ...next, instances: [...next.instances, tracked] };
   return then(step(made, announce("shadow.requested", text, tracked.name)), (more) => scaleOut(more, at));
 }
@@ -126,9 +130,14 @@ function endLost(state: ResourceState, at: At): Step {
 /** A lost shadow was fenced: made again over its old folder, as a new incarnation. */
 export function ended(state: ResourceState, tracked: Tracked, at: At): Step {
   if (tracked.stage.at !== "ending") return step(state);
+  const others = { ...state, instances: state.instances.filter((each) => each !== tracked) };
+  // Whoever leads makes it again, or does not.
+  if (leadsElsewhere(state)) return step(others);
   const { id, next } = nextIncarnation(state, at);
   const { name, gateAddress, attempts } = tracked;
-  const again = { ...newTracked(name, id, "shadow", at), gateAddress, attempts };
+  const stays = !state.awayHosts.includes(tracked.host) && isPlace(state, tracked.host);
+  const host = stays ? tracked.host : placeFor(others);
+  const again = { ...newTracked(name, id, "shadow", at), host, gateAddress, attempts };
   const text = `${name} is being made again over its old state`;
   return step(change(next, name, again), announce("shadow.recreated", text, name));
 }

@@ -2,13 +2,16 @@
 
 import type { Authority } from "@understudy/state/store";
 import { announce, type Step, type StoreCall, step } from "./events.ts";
-import { type At, type Mark, type ResourceState, reached } from "./resource-state.ts";
+import { type At, leadsElsewhere, type Mark, type ResourceState, reached } from "./resource-state.ts";
 
 const READ_EVERY_MS = 200;
 
-/** While the store is not reachable it is asked again and again; one question at a time. */
+/**
+ * While the store is not reachable it is asked again and again; one question at a time. So it is while another host leads: that its
+ * lease is still renewed is what we know of it.
+ */
 export function askStore(state: ResourceState, at: At): Step {
-  if (state.store.phase === "reachable" || state.reading) return step(state);
+  if ((state.store.phase === "reachable" && !leadsElsewhere(state)) || state.reading) return step(state);
   if (at.bootMs < state.readAtBootMs + READ_EVERY_MS) return step(state);
   return step({ ...state, reading: true, readAtBootMs: at.bootMs }, { kind: "read-store" });
 }
@@ -57,6 +60,14 @@ export function lostText({ highestEpoch, resource }: ResourceState, missing: str
     `state lost: the store holds ${missing}; ` +
     `nobody is promoted. Remedy: understudy state recover ${resource} --epoch ${highestEpoch}`
   );
+}
+
+/** When the lease last changed: its age is counted from here, not by its holder's clock. */
+export function leaseSeen(state: ResourceState, at: At): ResourceState {
+  const { authority, leaseSeen: before } = state;
+  const now = { epoch: authority?.epoch ?? 0, sequence: authority?.lease?.sequence ?? -1 };
+  if (before.epoch === now.epoch && before.sequence === now.sequence) return state;
+  return { ...state, leaseSeen: { ...now, sinceBootMs: at.bootMs } };
 }
 
 export function storeFailed(state: ResourceState, call: StoreCall, why: string): Step {

@@ -36,14 +36,15 @@ export function commit(state: ResourceState, takeover: Running, at: At): Step {
     takeover: { ...takeover, step: "committing", to: target.to },
   };
   const { durationMs: leaseMs } = state.spec.lease;
-  return step(next, { kind: "commit", epoch: takeover.epoch, primary: target.to, inSync, leaseMs });
+  const holder = target.host ?? "";
+  return step(next, { kind: "commit", epoch: takeover.epoch, primary: target.to, holder, inSync, leaseMs });
 }
 
 function targetOf(
   state: ResourceState,
   cause: Cause,
   at: At,
-): { readonly to: Member; readonly next: ResourceState } | { readonly why: string } {
+): { readonly to: Member; readonly host?: string; readonly next: ResourceState } | { readonly why: string } {
   switch (cause) {
     case "first": {
       const { id, next } = nextIncarnation(state, at);
@@ -63,7 +64,7 @@ function targetOf(
       if (choice.kind === "none" || choice.kind === "wait") return { why: choice.why };
       if (choice.kind === "restart" && cause === "switchover")
         return { why: "no in-sync shadow is there to take over" };
-      return { to: choice.to, next: choice.kind === "restart" ? choice.next : state };
+      return choice.kind === "restart" ? choice : { ...choice, next: state };
     }
   }
 }
@@ -78,6 +79,8 @@ export function committed(
   if (!outcome.saved) return lostRace(state, outcome, at);
   const { to } = takeover;
   const former = state.authority?.primary?.instance;
+  const { host } = find(state, to.instance) ?? { host: "" };
+  if (host !== "") return handedOver(state, outcome.value, { to, host, former, at });
   const enthroned = enthrone(state, to, at);
   const demoted =
     former && former !== to.instance ? demote(enthroned, former, takeover.cause, at) : enthroned;
@@ -90,6 +93,34 @@ export function committed(
     takeover: { ...takeover, step: "promoting" },
   };
   return step(next, { kind: "promote", member: to, epoch: takeover.epoch, order: primaryOrder(next) });
+}
+
+/** The epoch is that of a shadow elsewhere: whoever keeps it leads from now on, and we keep what is here for it. */
+function handedOver(
+  state: ResourceState,
+  authority: Authority,
+  { to, host, former, at }: { to: Member; host: string; former: string | undefined; at: At },
+): Step {
+  const { takeover } = state;
+  if (takeover.step !== "committing") return step(state);
+  const { cause, epoch, reason } = takeover;
+  const demoted = former ? demote(state, former, cause, at) : state;
+  const next: ResourceState = {
+    ...demoted,
+    authority,
+    highestEpoch: epoch,
+    lease: { held: "no" },
+    joining: [],
+    takeover: { step: "idle" },
+    instances: demoted.instances
+      .filter((tracked) => tracked.host === "")
+      .map((tracked) => ({ ...tracked, progress: undefined, owed: undefined })),
+  };
+  const text = `${to.instance} on ${host} is the primary of epoch ${epoch} (${reason}); ${host} leads now`;
+  return then(
+    step(next, { kind: "hand-over", host }, announce(`${cause}.done`, text, to.instance)),
+    granted,
+  );
 }
 
 /** The instance of the epoch in force takes the role; one that does not run yet is started after its promotion. */

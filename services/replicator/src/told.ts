@@ -2,7 +2,7 @@
 
 import { type Effect, type Step, step } from "./events.ts";
 import { keptOf } from "./record.ts";
-import { type ResourceState, reigning } from "./resource-state.ts";
+import { leadsHere, type ResourceState, reigning } from "./resource-state.ts";
 import { rolesOf } from "./roles.ts";
 
 /** What is told depends on none of these. A field that is not here counts as told: forgetting one costs time, not news. */
@@ -10,6 +10,7 @@ const UNTOLD: ReadonlySet<string> = new Set([
   "store",
   "reading",
   "readAtBootMs",
+  "leaseSeen",
   "lease",
   "renewing",
   "wish",
@@ -32,7 +33,8 @@ export function told(before: ResourceState, { next, effects }: Step): Step {
   const roles = rolesOf(next);
   const text = {
     kept: JSON.stringify(kept),
-    roles: unsettled(next) ? next.told.roles : JSON.stringify(roles),
+    // Of what another host leads that host tells.
+    roles: unsettled(next) || !leadsHere(next) ? next.told.roles : JSON.stringify(roles),
   };
   const first: Effect[] = text.kept === next.told.kept ? [] : [{ kind: "keep", kept }];
   const last: Effect[] =

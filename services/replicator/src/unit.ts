@@ -2,7 +2,7 @@
 
 import type { MirrorListener } from "@understudy/mirror/engine";
 import type { Clock } from "@understudy/model/clock";
-import type { ResourceSpec } from "@understudy/model/policy";
+import type { HostSpec, ResourceSpec } from "@understudy/model/policy";
 import type { ResourceDriver } from "@understudy/resource/driver";
 import type { Log } from "@understudy/service/log";
 import type { TlsMaterial } from "@understudy/service/tls";
@@ -11,6 +11,7 @@ import { type Barriers, openBarriers } from "./barrier.ts";
 import type { Answer, Event, Request } from "./events.ts";
 import { foldersOf } from "./folders.ts";
 import { openGates } from "./gate.ts";
+import { openElsewhere } from "./hosts/elsewhere.ts";
 import { openInstances } from "./instances.ts";
 import { mayWrite } from "./lease.ts";
 import { createLoop, type Loop } from "./loop.ts";
@@ -24,6 +25,10 @@ import { type Measures, traceTakeovers } from "./telemetry.ts";
 
 export type UnitParts = {
   readonly host: string;
+  /** Whether the resource's very first primary is made here. */
+  readonly isHome: boolean;
+  /** The other hosts that may keep its instances. */
+  readonly others: readonly HostSpec[];
   readonly dataDir: string;
   readonly clock: Clock;
   readonly store: Store;
@@ -43,6 +48,14 @@ export type Unit = {
   /** Resolves with what came of it; a change of primary may take a while. */
   ask(request: Request, signal: AbortSignal): Promise<Answer>;
   readonly barrier: Barriers;
+  /** The first value that `look` returns, at once or at a change; undefined after `withinMs` or when the signal aborts. */
+  when<T>(
+    signal: AbortSignal,
+    withinMs: number,
+    look: (state: ResourceState) => T | undefined,
+  ): Promise<T | undefined>;
+  /** The other hosts that may keep its instances, as a new configuration has them. */
+  setOthers(hosts: readonly HostSpec[]): void;
   /** Says how far each instance is. */
   publishStates(): void;
   close(): Promise<void>;
@@ -73,6 +86,13 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
     },
   });
   const instances = openInstances({ spec: () => state().spec, driver: parts.driver, folders, post });
+  const elsewhere = openElsewhere({
+    resource: spec.name,
+    tls: parts.tls,
+    epoch: () => state().authority?.epoch ?? 0,
+    post,
+    onError,
+  });
   const gates = openGates((instance) => mayWrite(state(), instance, clock.bootMs()));
   const perform = createPerformer({
     ...parts,
@@ -81,6 +101,7 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
     post,
     mirrors,
     instances,
+    elsewhere,
     gates,
     folders,
     record,
@@ -89,7 +110,7 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
     publish: (effect) => publisher.perform(spec.name, effect, traced.context()),
   });
   const loop: Loop = createLoop({
-    initial: newResource(spec, host),
+    initial: newResource(spec, host, parts.isHome),
     clock,
     perform,
     observe: (before, after) => {
@@ -116,13 +137,17 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
 
   const running = await instances.list();
   loop.post({ kind: "adopted", kept, running });
+  elsewhere.follow(parts.others);
   return {
     state,
     post,
     ask: (request, signal) => answers.ask((id) => post({ kind: "asked", id, request }), signal),
     barrier: openBarriers({ state, primary: mirrors.primary, onChange, over: over.signal }),
     publishStates,
+    when: (signal, withinMs, look) => firstOf({ state, onChange: loop.onChange, signal, withinMs, look }),
+    setOthers: elsewhere.follow,
     close: async () => {
+      await elsewhere.close();
       loop.close();
       over.abort();
       answers.close(`nothing more is decided about ${spec.name} here`);
@@ -131,6 +156,35 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
       await mirrors.closeAll();
     },
   };
+}
+
+function firstOf<T>(parts: {
+  readonly state: () => ResourceState;
+  readonly onChange: Loop["onChange"];
+  readonly signal: AbortSignal;
+  readonly withinMs: number;
+  readonly look: (state: ResourceState) => T | undefined;
+}): Promise<T | undefined> {
+  const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
+  const late = () => resolve(undefined);
+  const check = () => {
+    try {
+      const value = parts.look(parts.state());
+      if (value !== undefined) resolve(value);
+    } catch (error) {
+      reject(error);
+    }
+  };
+  const timer = setTimeout(late, parts.withinMs);
+  const stop = parts.onChange(check);
+  parts.signal.addEventListener("abort", late, { once: true });
+  if (parts.signal.aborted) late();
+  check();
+  return promise.finally(() => {
+    clearTimeout(timer);
+    stop();
+    parts.signal.removeEventListener("abort", late);
+  });
 }
 
 /** Questions that wait for the core's answer, by number. */

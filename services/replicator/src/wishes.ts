@@ -6,6 +6,7 @@ import {
   change,
   find,
   isMember,
+  leadsElsewhere,
   type ResourceState,
   reigning,
   type Wish,
@@ -25,6 +26,10 @@ export function asked(
   { id, request, at }: { id: number; request: Request; at: At },
 ): Step {
   const answer = (value: Answer): Effect => ({ kind: "answer", id, answer: value });
+  if (leadsElsewhere(state) && request.kind !== "promote") {
+    const { holder } = state.authority!.lease!;
+    return step(state, answer(refused("failed-precondition", `${holder} leads ${state.resource}: ask its replicator`)));
+  }
   switch (request.kind) {
     case "mirror": {
       const next: ResourceState = { ...state, protect: true };

@@ -17,6 +17,10 @@ export function lineOf(effect: Effect): string | undefined {
     case "end":
     case "remove":
       return `${effect.kind} ${effect.member.instance}`;
+    case "hand-over":
+      return `hand-over to ${effect.host}`;
+    case "dismiss":
+      return `dismiss ${effect.member.instance} on ${effect.host}`;
     case "salvage":
       return `salvage for ${effect.instances.join(",")} within ${effect.withinMs} ms`;
     case "promote":

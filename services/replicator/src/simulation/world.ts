@@ -37,6 +37,8 @@ const LATENCY_MS: Record<Effect["kind"], number> = {
   fence: 3,
   "stop-writes": 3,
   salvage: 5,
+  "hand-over": 1,
+  dismiss: 1,
   promote: 5,
   "open-primary": 10,
   "open-shadow": 10,
@@ -137,6 +139,8 @@ export function createWorld(spec: ResourceSpec, log: (line: string) => void = ()
         return { kind: "removed", member: effect.member };
       case "keep":
       case "watch":
+      case "hand-over":
+      case "dismiss":
       case "close-gate":
       case "publish-roles":
       case "announce":

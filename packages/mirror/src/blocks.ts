@@ -1,13 +1,42 @@
-/** Content is compared and moved in blocks: 4 KiB of a file, or one page of a database. */
+/**
+ * Content is compared and moved in blocks: 4 KiB of a file, or one page of a database. A block is known by half of its
+ * SHA-256, which says whether it is the same, and by its CRC-32, which can be rolled along a file byte by byte and so finds
+ * a block again that has moved (matching.ts).
+ */
 
 import { hash } from "node:crypto";
+import { crc32 } from "node:zlib";
 
 export const BLOCK_BYTES = 4096;
 /** Half of a SHA-256: 2^64 blocks before two different ones are likely to share a hash. */
-export const HASH_BYTES = 16;
+export const STRONG_BYTES = 16;
+export const HASH_BYTES = STRONG_BYTES + 4;
+
+const ZEROS = Buffer.alloc(BLOCK_BYTES);
+export const ZERO_HASH: Uint8Array = computeHash(ZEROS);
 
 export function blockHash(block: Uint8Array): Uint8Array {
-  return hash("sha256", block, "buffer").subarray(0, HASH_BYTES);
+  return isZeroBlock(block) ? ZERO_HASH : computeHash(block);
+}
+
+/** A whole block of zeros: most often a hole, which costs neither a hash nor a byte on the wire. */
+export function isZeroBlock(block: Uint8Array): boolean {
+  return block.length === BLOCK_BYTES && block[0] === 0 && ZEROS.equals(block);
+}
+
+function computeHash(block: Uint8Array): Uint8Array {
+  const result = Buffer.allocUnsafe(HASH_BYTES);
+  hash("sha256", block, "buffer").copy(result, 0, 0, STRONG_BYTES);
+  result.writeUInt32LE(crc32(block), STRONG_BYTES);
+  return result;
+}
+
+/** Of blocks laid end to end, the last of which may be short. */
+export function hashesOf(data: Uint8Array, blockSize: number): Buffer {
+  const hashes: Uint8Array[] = [];
+  for (let at = 0; at < data.length; at += blockSize)
+    hashes.push(blockHash(data.subarray(at, at + blockSize)));
+  return Buffer.concat(hashes);
 }
 
 export function blockCount(size: number, blockSize: number): number {
@@ -35,4 +64,8 @@ export function* runsOf(indexes: Iterable<number>): Generator<Run> {
     count = 1;
   }
   if (count > 0) yield { first, count };
+}
+
+export function indexesOf(runs: readonly Run[]): number[] {
+  return runs.flatMap(({ first, count }) => Array.from({ length: count }, (_, at) => first + at));
 }

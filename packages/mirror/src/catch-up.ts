@@ -6,28 +6,19 @@
  */
 
 import type { Epoch, Position } from "@understudy/model/position";
-import { BLOCK_BYTES, blockHash, blockLength } from "./blocks.ts";
+import { blockLength, indexesOf } from "./blocks.ts";
 import type { Capture } from "./capture.ts";
 import type { Base, Change } from "./change.ts";
 import { MirrorError } from "./error.ts";
-import { encodeFrame, FRAME_BYTES_AIM } from "./frames.ts";
-import {
-  type Difference,
-  difference,
-  type Entry,
-  type Manifest,
-  removePath,
-  rootOf,
-  sameEntry,
-  setBlocks,
-  setEntry,
-} from "./manifest.ts";
+import { encodeFrame } from "./frames.ts";
+import { type Difference, difference, type Manifest, rootOf } from "./manifest.ts";
+import { packFrames } from "./packing.ts";
+import { baseContents, type Emit, transfer } from "./transfer.ts";
 
 const ROUNDS_MAX = 8;
 /** A difference this small is read with the capture held still: critical writes wait so long. */
 const LAST_BYTES_MAX = 256 * 1024;
 const LAST_ATTEMPTS_MAX = 50;
-const READ_ATTEMPTS_MAX = 5;
 
 export type CatchUp = {
   readonly capture: Capture;
@@ -51,7 +42,6 @@ export type Sealed = {
 };
 
 type ReadBlocks = Capture["read"];
-type Emit = (change: Change) => Promise<void>;
 
 /** Resolves with the position the shadow will stand at; the caller sends `end`'s successors after it. */
 export async function catchUp(options: CatchUp): Promise<Position> {
@@ -59,15 +49,25 @@ export async function catchUp(options: CatchUp): Promise<Position> {
   let count = 0;
   const emit: Emit = (change) => {
     count += 1;
-    return send([encodeFrame({ type: "change", change })], change.op === "blocks" ? change.data.length : 0);
+    const frames = packFrames([encodeFrame({ type: "change", change })]);
+    return send(frames, change.op === "blocks" ? change.data.length : 0);
   };
   await send([encodeFrame({ type: "begin", epoch, base })], 0);
   for (let round = 1; round <= ROUNDS_MAX; round += 1) {
     const differences = [...difference(capture.manifest, theirs)];
     if (round === 1) onTotal(payloadOf(differences));
-    if (payloadOf(differences) <= LAST_BYTES_MAX) break;
+    if (payloadOf(differences) <= LAST_BYTES_MAX && (round > 1 || theirs.entries.size === 0)) break;
+    // What the shadow has is what its base holds only until the first of it is replaced.
+    const held = round === 1 ? baseContents(capture.manifest, { theirs, differences }) : undefined;
     for (const each of differences) {
-      await transfer(each, { capture, theirs, emit, read: capture.read, again: seal });
+      await transfer(each, {
+        capture,
+        theirs,
+        emit,
+        read: capture.read,
+        again: seal,
+        ...(held && { base: held }),
+      });
     }
   }
   const { position, rest } = await exclusive((sealNow) => lastRound({ capture, theirs, sealNow }));
@@ -113,6 +113,9 @@ function sealedBlocks(capture: Capture): {
     add(changes) {
       for (const change of changes) {
         if (change.op === "remove") held.delete(change.path);
+        // What was copied is read from the state.
+        if (change.op === "copy")
+          for (const index of indexesOf(change.runs)) held.get(change.path)?.delete(index);
         if (change.op !== "blocks") continue;
         const blocks = held.get(change.path) ?? new Map<number, Uint8Array>();
         held.set(change.path, blocks);
@@ -142,64 +145,8 @@ function sealedBlocks(capture: Capture): {
   };
 }
 
-type Transfer = {
-  readonly capture: Capture;
-  readonly theirs: Manifest;
-  readonly emit: Emit;
-  readonly read: ReadBlocks;
-  /** Captures a newer commit that is in the way of reading. */
-  readonly again?: () => Promise<unknown>;
-};
-
-/** Sends one difference; what changes meanwhile is left to the next round. */
-async function transfer(each: Difference, options: Transfer): Promise<void> {
-  const { theirs, emit } = options;
-  if (each.op === "remove") {
-    removePath(theirs, each.path);
-    return emit({ op: "remove", path: each.path });
-  }
-  const { path, entry } = each;
-  setEntry(theirs, path, { entry });
-  await emit({ op: "entry", path, entry });
-  for (const indexes of pieces(each.blocks, Math.floor(FRAME_BYTES_AIM / (entry.blockSize || BLOCK_BYTES)))) {
-    const data = await readAs(entry, path, { indexes, ...options });
-    if (!data) return;
-    setBlocks(theirs, path, { indexes, hashes: hashesOf(data, entry.blockSize) });
-    await emit({ op: "blocks", path, blockSize: entry.blockSize, indexes, data });
-  }
-}
-
-/** The blocks, as long as the path is as described. */
-async function readAs(
-  entry: Entry,
-  path: string,
-  { capture, indexes, read, again }: Transfer & { indexes: readonly number[] },
-): Promise<Uint8Array | undefined> {
-  const length = indexes.reduce((sum, index) => sum + blockLength(index, entry.size, entry.blockSize), 0);
-  for (let attempt = 1; attempt <= READ_ATTEMPTS_MAX; attempt += 1) {
-    const current = capture.manifest.entries.get(path);
-    if (!current || !sameEntry(current.entry, entry)) return undefined;
-    const data = await read(path, indexes);
-    if (data) return data.length === length ? data : undefined;
-    if (!again) return undefined;
-    await again();
-  }
-  return undefined;
-}
-
-function hashesOf(data: Uint8Array, blockSize: number): Uint8Array {
-  const hashes: Uint8Array[] = [];
-  for (let at = 0; at < data.length; at += blockSize)
-    hashes.push(blockHash(data.subarray(at, at + blockSize)));
-  return Buffer.concat(hashes);
-}
-
 function payloadOf(differences: readonly Difference[]): number {
   return differences.reduce((sum, each) => {
     return each.op === "entry" ? sum + each.blocks.length * each.entry.blockSize : sum;
   }, 0);
-}
-
-function* pieces(indexes: readonly number[], length: number): Generator<readonly number[]> {
-  for (let at = 0; at < indexes.length; at += length) yield indexes.slice(at, at + length);
 }

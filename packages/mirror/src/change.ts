@@ -1,10 +1,11 @@
 /**
  * One change of a state and how it is written: on the wire and in the journal alike. An entry says that a path is there
- * and how; blocks are whole new contents; there is nothing else but removal.
+ * and how; blocks are whole new contents; a copy takes contents from where they were before the delta.
  */
 
 import type { Hlc } from "@understudy/model/hlc";
 import type { Position, Version } from "@understudy/model/position";
+import type { Run } from "./blocks.ts";
 import type { ByteReader, ByteWriter } from "./bytes.ts";
 import { MirrorError } from "./error.ts";
 import type { Entry, EntryKind } from "./manifest.ts";
@@ -24,7 +25,22 @@ export type Change =
       readonly indexes: readonly number[];
       readonly data: Uint8Array;
     }
-  | { readonly op: "remove"; readonly path: string };
+  | { readonly op: "remove"; readonly path: string }
+  /**
+   * Blocks of a file whose contents the base holds already: in file `from` as it was before this delta, whatever else the
+   * delta does to it. With no `from` they are zeros. In a journal, `from` is the name of a pin (pins.ts).
+   */
+  | {
+      readonly op: "copy";
+      readonly path: string;
+      readonly from: string;
+      readonly runs: readonly CopyRun[];
+    };
+
+/** Blocks `first` and on hold what begins at byte `offset` of the source. */
+export type CopyRun = Run & { readonly offset: number };
+/** Whatever gives blocks their contents. */
+export type Contents = Extract<Change, { op: "blocks" | "copy" }>;
 
 /** Blocks in one change. */
 export const CHANGE_BLOCKS_MAX = 512 * 1024;
@@ -34,7 +50,8 @@ const BLOCK_SIZE_MAX = 65_536;
 const ENTRY_BLOCKS_MAX = 2 ** 25;
 const ROOT_BYTES = 32;
 const KINDS: readonly EntryKind[] = ["file", "database", "folder", "link"];
-const OPS: readonly Change["op"][] = ["entry", "blocks", "remove"];
+export const COPY_RUNS_MAX = 32 * 1024;
+const OPS: readonly Change["op"][] = ["entry", "blocks", "remove", "copy"];
 
 export function encodePosition(out: ByteWriter, position: Position): void {
   out.u53(position.epoch);
@@ -57,12 +74,15 @@ export function encodeEntry(out: ByteWriter, entry: Entry): void {
   out.u53(entry.size);
   out.u32(entry.blockSize);
   out.text(entry.target);
+  out.u32(entry.uid);
+  out.u32(entry.gid);
 }
 
 export function decodeEntry(from: ByteReader): Entry {
   const kind = pick(KINDS, from.u8(), "kind");
   const [mode, mtimeMs] = [from.u16(), from.f64()];
   const [size, blockSize, target] = [from.u53(), from.u32(), from.text(PATH_BYTES_MAX)];
+  const [uid, gid] = [from.u32(), from.u32()];
   const holdsBlocks = kind === "file" || kind === "database";
   if (mode > 0o7777) throw garbage(`mode ${mode.toString(8)}`);
   if (
@@ -71,7 +91,7 @@ export function decodeEntry(from: ByteReader): Entry {
     throw garbage(`${kind} of ${size} bytes in blocks of ${blockSize}`);
   }
   if (holdsBlocks && size > blockSize * ENTRY_BLOCKS_MAX) throw garbage(`${size} bytes are too many`);
-  return { kind, mode, mtimeMs, size, blockSize, target };
+  return { kind, mode, mtimeMs, size, blockSize, target, uid, gid };
 }
 
 export function encodeChange(out: ByteWriter, change: Change): void {
@@ -89,6 +109,15 @@ export function encodeChange(out: ByteWriter, change: Change): void {
       break;
     case "remove":
       break;
+    case "copy":
+      out.text(change.from);
+      out.u32(change.runs.length);
+      for (const { first, count, offset } of change.runs) {
+        out.u32(first);
+        out.u32(count);
+        out.u53(offset);
+      }
+      break;
   }
 }
 
@@ -102,7 +131,23 @@ export function decodeChange(from: ByteReader): Change {
       return decodeBlocks(path, from);
     case "remove":
       return { op, path };
+    case "copy":
+      return decodeCopy(path, from);
   }
+}
+
+function decodeCopy(path: string, from: ByteReader): Change {
+  const [source, length] = [from.text(PATH_BYTES_MAX), from.u32()];
+  if (length === 0 || length > COPY_RUNS_MAX) throw garbage(`${length} runs in one copy`);
+  let next = 0;
+  const runs = Array.from({ length }, () => {
+    const run = { first: from.u32(), count: from.u32(), offset: from.u53() };
+    if (run.first < next || run.count === 0 || run.count > ENTRY_BLOCKS_MAX)
+      throw garbage("runs of a copy do not ascend");
+    next = run.first + run.count;
+    return run;
+  });
+  return { op: "copy", path, from: source, runs };
 }
 
 function decodeBlocks(path: string, from: ByteReader): Change {

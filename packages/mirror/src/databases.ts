@@ -64,6 +64,8 @@ export function databaseEntry(pageSize: number, pageCount: number): Entry {
     size: pageSize * pageCount,
     blockSize: pageSize,
     target: "",
+    uid: 0,
+    gid: 0,
   };
 }
 

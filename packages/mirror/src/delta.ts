@@ -3,6 +3,7 @@
 import type { Position } from "@understudy/model/position";
 import type { Base, Change } from "./change.ts";
 import { encodeFrame } from "./frames.ts";
+import { packFrames } from "./packing.ts";
 
 export type Delta = {
   readonly base: Base;
@@ -29,10 +30,10 @@ export function sealDelta({
   position: Position;
   changes: readonly Change[];
 }): Delta {
-  const frames = [
+  const frames = packFrames([
     encodeFrame({ type: "begin", epoch: position.epoch, base }),
     ...changes.map((change) => encodeFrame({ type: "change", change })),
     encodeFrame({ type: "end", position, changes: changes.length }),
-  ];
+  ]);
   return { base, position, frames, bytes: frames.reduce((sum, frame) => sum + frame.length, 0) };
 }

@@ -3,6 +3,8 @@
 export type MirrorErrorCode =
   /** A peer sent what is not our protocol, or broke its rules. */
   | "garbage"
+  /** The other end speaks another version of our protocol. */
+  | "version"
   /** The other end refused us and said why. */
   | "refused"
   | "stale-epoch"

@@ -209,6 +209,6 @@ export function openFeedSession(
 }
 
 function refusal(target: FeedTarget, { why, reason }: Extract<Frame, { type: "refuse" }>): MirrorError {
-  const code = why === "stale-epoch" || why === "clock" ? why : "refused";
+  const code = why === "stale-epoch" || why === "clock" || why === "version" ? why : "refused";
   return new MirrorError(code, `${target.instance} refuses: ${reason}`);
 }

@@ -16,8 +16,19 @@ const file = (size: number): Entry => ({
   size,
   blockSize: BLOCK_BYTES,
   target: "",
+  uid: 0,
+  gid: 0,
 });
-const folder: Entry = { kind: "folder", mode: 0o755, mtimeMs: 0, size: 0, blockSize: 0, target: "" };
+const folder: Entry = {
+  kind: "folder",
+  mode: 0o755,
+  mtimeMs: 0,
+  size: 0,
+  blockSize: 0,
+  target: "",
+  uid: 0,
+  gid: 0,
+};
 const put = (path: string, entry: Entry): Change => ({ op: "entry", path, entry });
 const blocks = (path: string, indexes: number[], bytes: number): Change => ({
   op: "blocks",

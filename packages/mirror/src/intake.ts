@@ -5,7 +5,7 @@
 
 import { HLC_DRIFT_MAX_MS } from "@understudy/model/hlc";
 import type { Position } from "@understudy/model/position";
-import { blockHash, blockLength } from "./blocks.ts";
+import { blockLength, hashesOf, indexesOf } from "./blocks.ts";
 import type { Change } from "./change.ts";
 import { MirrorError } from "./error.ts";
 import type { Frame } from "./frames.ts";
@@ -22,6 +22,8 @@ import {
 } from "./manifest.ts";
 import { isCovered, isInnerLink, isPlainPath, parentOf } from "./paths.ts";
 
+type Copy = Extract<Change, { op: "copy" }>;
+
 export type IntakeRules = {
   readonly roots: readonly string[];
   readonly accepts: (kind: EntryKind) => boolean;
@@ -29,7 +31,9 @@ export type IntakeRules = {
 
 /** One delta on its way in. */
 export interface Intake {
+  /** A copy is only checked: its hashes come with `copied`, once its source has been read. */
   add(change: Change): void;
+  copied(change: Copy, hashes: Uint8Array): void;
   /** Throws MirrorError "mismatch" when the content is not what the position claims. */
   end(end: Extract<Frame, { type: "end" }>, nowMs: number): Position;
   readonly undo: UndoLog;
@@ -49,6 +53,9 @@ export function beginIntake(
       count += 1;
       checkPath(change.path, rules.roots);
       addChange(manifest, change, { rules, named, undo });
+    },
+    copied({ path, runs }, hashes) {
+      setBlocks(manifest, path, { indexes: indexesOf(runs), hashes, undo });
     },
     end({ position, changes }, nowMs) {
       if (changes !== count) throw bad(`delta ends after ${count} of ${changes} changes`);
@@ -98,6 +105,10 @@ function addChange(
       if (!named.has(change.path)) throw bad(`blocks of ${change.path} without its entry`);
       setBlocks(manifest, change.path, { ...hashedBlocks(manifest, change), undo });
       return;
+    case "copy":
+      if (!named.has(change.path)) throw bad(`copy to ${change.path} without its entry`);
+      checkCopy(manifest, change, rules);
+      return;
   }
 }
 
@@ -123,6 +134,14 @@ function checkEntry(
   }
 }
 
+function checkCopy(manifest: Manifest, { path, from, runs }: Copy, rules: IntakeRules): void {
+  const { entry } = manifest.entries.get(path)!;
+  if (entry.kind !== "file") throw bad(`${path}: a copy into a ${entry.kind}`);
+  if (from !== "") checkPath(from, rules.roots);
+  const last = runs.at(-1)!;
+  if (last.first + last.count > blocksOf(entry)) throw bad(`${path}: a copy beyond its end`);
+}
+
 function hashedBlocks(
   manifest: Manifest,
   { path, blockSize, indexes, data }: Extract<Change, { op: "blocks" }>,
@@ -134,8 +153,7 @@ function hashedBlocks(
   if (last >= blocksOf(entry)) throw bad(`${path}: block ${last} beyond its end`);
   const whole = (indexes.length - 1) * blockSize + blockLength(last, entry.size, blockSize);
   if (data.length !== whole) throw bad(`${path}: ${data.length} bytes for blocks of ${whole}`);
-  const hashes = indexes.map((_, at) => blockHash(data.subarray(at * blockSize, (at + 1) * blockSize)));
-  return { indexes, hashes: Buffer.concat(hashes) };
+  return { indexes, hashes: hashesOf(data, blockSize) };
 }
 
 function bad(reason: string): MirrorError {

@@ -14,7 +14,12 @@ export const listenMirror: ListenMirror = async ({ host, port, tls, clock, onErr
 
   async function serve(link: Link): Promise<void> {
     const frames = link.frames();
-    const hello = await readHello(link, frames);
+    const hello = await readHello(link, frames).catch((error) => {
+      // It cannot read our answer either, but it can read the version in it.
+      if (error instanceof MirrorError && error.code === "version")
+        refuse(link, { why: "version", reason: error.message, epoch: 0 });
+      throw error;
+    });
     if (!hello) return;
     const end = ends.get(nameOf(hello.resource, hello.instance));
     if (!end) {

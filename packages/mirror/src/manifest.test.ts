@@ -31,6 +31,8 @@ const fileOf = (blocks: number, kind: "file" | "database" = "file"): Entry => ({
   size: blocks * BLOCK_BYTES,
   blockSize: BLOCK_BYTES,
   target: "",
+  uid: 0,
+  gid: 0,
 });
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({

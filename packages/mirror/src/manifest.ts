@@ -5,6 +5,7 @@
  */
 
 import { blockCount, HASH_BYTES } from "./blocks.ts";
+import { type EntryTable, entryTable } from "./entry-table.ts";
 import {
   addTerm,
   blockTerm,
@@ -29,17 +30,19 @@ export type Entry = {
   readonly blockSize: number;
   /** Of a link. */
   readonly target: string;
+  /** Owner and group; carried along like the time, since only a privileged shadow can have them so. */
+  readonly uid: number;
+  readonly gid: number;
 };
 
 export type Held = {
   readonly entry: Entry;
-  readonly key: Uint8Array;
   /** HASH_BYTES per block; may have room for more, which is zero. An all-zero hash is a block not known yet. */
   readonly hashes: Buffer;
 };
 
 export type Manifest = {
-  readonly entries: Map<string, Held>;
+  readonly entries: EntryTable;
   readonly sum: RootSum;
   /** Sum of all sizes. */
   bytes: number;
@@ -51,7 +54,7 @@ export type UndoLog = (() => void)[];
 const UNKNOWN = Buffer.alloc(HASH_BYTES);
 
 export function emptyManifest(): Manifest {
-  return { entries: new Map(), sum: emptySum(), bytes: 0 };
+  return { entries: entryTable(), sum: emptySum(), bytes: 0 };
 }
 
 export function rootOf(manifest: Manifest): string {
@@ -71,6 +74,10 @@ export function sameEntry(a: Entry, b: Entry): boolean {
   return describe(a) === describe(b);
 }
 
+export function sameOwner(a: Entry, b: Entry): boolean {
+  return a.uid === b.uid && a.gid === b.gid;
+}
+
 function describe(entry: Entry): string {
   return `${entry.kind}\0${entry.mode}\0${entry.size}\0${entry.blockSize}\0${entry.target}`;
 }
@@ -81,16 +88,16 @@ export function setEntry(
   path: string,
   { entry, undo }: { entry: Entry; undo?: UndoLog },
 ): void {
-  const before = manifest.entries.get(path);
+  const before = heldBefore(manifest, path, undo);
   const keeps = before?.entry.kind === entry.kind && before.entry.blockSize === entry.blockSize;
   if (before && !keeps) removePath(manifest, path, undo);
   const after: Held =
     before && keeps
-      ? { entry, key: before.key, hashes: fitted(before, blocksOf(entry)) }
-      : { entry, key: pathKey(path), hashes: Buffer.alloc(blocksOf(entry) * HASH_BYTES) };
+      ? { entry, hashes: fitted(before, blocksOf(entry)) }
+      : { entry, hashes: Buffer.alloc(blocksOf(entry) * HASH_BYTES) };
   if (before && keeps) {
     subtractTerm(manifest.sum, entryTerm(path, describe(before.entry)));
-    sumBlocks(manifest, before, { from: blocksOf(entry), step: subtractTerm });
+    sumBlocks(manifest, path, { held: before, from: blocksOf(entry), step: subtractTerm });
     manifest.bytes -= before.entry.size;
   }
   addTerm(manifest.sum, entryTerm(path, describe(entry)));
@@ -113,15 +120,24 @@ function fitted(before: Held, count: number): Buffer {
   return hashes;
 }
 
+/** What may be put back later must not change with the table. */
+function heldBefore(manifest: Manifest, path: string, undo: UndoLog | undefined): Held | undefined {
+  const held = manifest.entries.get(path);
+  const isShort = held !== undefined && held.hashes.length <= HASH_BYTES;
+  return undo && isShort ? { entry: held.entry, hashes: Buffer.from(held.hashes) } : held;
+}
+
 function sumBlocks(
   manifest: Manifest,
-  held: Held,
-  { from, step }: { from: number; step: (sum: RootSum, term: Buffer) => void },
+  path: string,
+  { held, from, step }: { held: Held; from: number; step: (sum: RootSum, term: Buffer) => void },
 ): void {
   const count = blocksOf(held.entry);
+  if (from >= count) return;
+  const key = pathKey(path);
   for (let index = from; index < count; index += 1) {
     const hash = hashAt(held, index);
-    if (!hash.equals(UNKNOWN)) step(manifest.sum, blockTerm(held.key, index, hash));
+    if (!hash.equals(UNKNOWN)) step(manifest.sum, blockTerm(key, index, hash));
   }
 }
 
@@ -134,22 +150,23 @@ export function setBlocks(
   const held = manifest.entries.get(path);
   if (!held) throw new RangeError(`blocks of ${path}, which is not there`);
   const before = undo ? Buffer.concat(indexes.map((index) => hashAt(held, index))) : undefined;
+  const key = pathKey(path);
   indexes.forEach((index, at) => {
     const slot = hashAt(held, index);
-    if (!slot.equals(UNKNOWN)) subtractTerm(manifest.sum, blockTerm(held.key, index, slot));
+    if (!slot.equals(UNKNOWN)) subtractTerm(manifest.sum, blockTerm(key, index, slot));
     slot.set(hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES));
-    if (!slot.equals(UNKNOWN)) addTerm(manifest.sum, blockTerm(held.key, index, slot));
+    if (!slot.equals(UNKNOWN)) addTerm(manifest.sum, blockTerm(key, index, slot));
   });
   if (before) undo?.push(() => setBlocks(manifest, path, { indexes, hashes: before }));
 }
 
 /** Removes this one path. Whoever removes a folder removes what is in it first. */
 export function removePath(manifest: Manifest, path: string, undo?: UndoLog): void {
-  const before = manifest.entries.get(path);
+  const before = heldBefore(manifest, path, undo);
   if (!before) return;
-  manifest.entries.delete(path);
   subtractTerm(manifest.sum, entryTerm(path, describe(before.entry)));
-  sumBlocks(manifest, before, { from: 0, step: subtractTerm });
+  sumBlocks(manifest, path, { held: before, from: 0, step: subtractTerm });
+  manifest.entries.delete(path);
   manifest.bytes -= before.entry.size;
   undo?.push(() => restore(manifest, path, before));
 }
@@ -157,7 +174,7 @@ export function removePath(manifest: Manifest, path: string, undo?: UndoLog): vo
 function restore(manifest: Manifest, path: string, held: Held): void {
   manifest.entries.set(path, held);
   addTerm(manifest.sum, entryTerm(path, describe(held.entry)));
-  sumBlocks(manifest, held, { from: 0, step: addTerm });
+  sumBlocks(manifest, path, { held, from: 0, step: addTerm });
   manifest.bytes += held.entry.size;
 }
 
@@ -166,7 +183,7 @@ export function rollBack(undo: UndoLog): void {
 }
 
 export function copyManifest(manifest: Manifest): Manifest {
-  const entries = new Map<string, Held>();
+  const entries = entryTable();
   for (const [path, held] of manifest.entries)
     entries.set(path, { ...held, hashes: Buffer.from(held.hashes) });
   return { entries, sum: Uint32Array.from(manifest.sum), bytes: manifest.bytes };
@@ -192,7 +209,8 @@ export function* difference(mine: Manifest, theirs: Manifest): Generator<Differe
     const held = mine.entries.get(path)!;
     const other = theirs.entries.get(path);
     const blocks = differingBlocks(held, other);
-    if (blocks.length > 0 || !other || !sameEntry(held.entry, other.entry)) {
+    const isSame = other && sameEntry(held.entry, other.entry) && sameOwner(held.entry, other.entry);
+    if (blocks.length > 0 || !isSame) {
       yield { op: "entry", path, entry: held.entry, blocks };
     }
   }

@@ -10,6 +10,8 @@ const entry = (size: number): Entry => ({
   size,
   blockSize: 4096,
   target: "",
+  uid: 0,
+  gid: 0,
 });
 const put = (path: string, size = 0): Staged => ({ op: "entry", path, entry: entry(size) });
 const blocks = (path: string, offset: number): Staged => ({

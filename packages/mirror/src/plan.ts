@@ -9,7 +9,7 @@ import type { Entry } from "./manifest.ts";
 /** A change as it lies in the journal. */
 export type Staged =
   | { readonly op: "entry"; readonly path: string; readonly entry: Entry }
-  | { readonly op: "blocks"; readonly path: string; readonly slot: Slot }
+  | { readonly op: "blocks" | "copy"; readonly path: string; readonly slot: Slot }
   | { readonly op: "remove"; readonly path: string };
 
 export type Planned = {
@@ -18,6 +18,8 @@ export type Planned = {
   readonly fresh: boolean;
   /** In the order they came: a later block replaces an earlier one. */
   readonly slots: readonly Slot[];
+  /** Some of them are copies, which may well be all that is to come. */
+  readonly copies?: true;
 };
 
 export type Plan = {
@@ -26,6 +28,11 @@ export type Plan = {
   /** From the top down. */
   readonly paths: ReadonlyMap<string, Planned>;
 };
+
+function withSlot(planned: Planned, { op, slot }: Extract<Staged, { op: "blocks" | "copy" }>): Planned {
+  const slots = [...planned.slots, slot];
+  return op === "copy" ? { ...planned, slots, copies: true } : { ...planned, slots };
+}
 
 export function foldChanges(changes: Iterable<Staged>): Plan {
   const removed = new Set<string>();
@@ -42,11 +49,13 @@ export function foldChanges(changes: Iterable<Staged>): Plan {
           entry: change.entry,
           fresh: planned?.fresh ?? removed.has(change.path),
           slots: planned?.slots ?? [],
+          ...(planned?.copies && { copies: true }),
         });
         break;
       case "blocks":
-        // A delta names the entry before its blocks; checked when it came in.
-        if (planned) paths.set(change.path, { ...planned, slots: [...planned.slots, change.slot] });
+      case "copy":
+        // A delta names the entry before its contents; checked when it came in.
+        if (planned) paths.set(change.path, withSlot(planned, change));
         break;
     }
   }

@@ -9,14 +9,14 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { POSITION_ZERO, type Position } from "@understudy/model/position";
 import { type BookmarkFile, openBookmark } from "./bookmark.ts";
-import type { Base, Change } from "./change.ts";
+import type { Base, Change, Contents } from "./change.ts";
 import { baseOf, sameBase } from "./delta.ts";
 import { MirrorError } from "./error.ts";
 import { decodeFrame } from "./frames.ts";
 import { type Journal, openJournal, type Slot } from "./journal.ts";
 import { type Manifest, rootOf } from "./manifest.ts";
 import { foldChanges, type Staged } from "./plan.ts";
-import type { BlocksChange, Target } from "./target.ts";
+import type { Target } from "./target.ts";
 
 export type Recovered = {
   readonly bookmark: BookmarkFile;
@@ -45,6 +45,7 @@ export async function recoverShadow(target: Target, workDir: string): Promise<Re
   bookmark.write({ role: "shadow", position: found.position, epochSeen: bookmark.current.epochSeen });
   await bookmark.sync();
   await journal.rewind();
+  await target.pins?.clear();
   return { bookmark, journal, ...found };
 }
 
@@ -61,21 +62,31 @@ async function redo(
   );
   const rest = chain.slice(Math.max(0, at)).flatMap((delta) => delta.changes);
   if (rest.length === 0) return { manifest: before, position: { ...POSITION_ZERO, root } };
-  await target.apply(foldChanges(rest), (slot) => readBlocksAt(journal, slot));
+  await target.apply(foldChanges(rest), (slot) => readContentsAt(journal, slot));
   const after = await target.scan();
   const isNewest = rootOf(after) === newest.root;
   return { manifest: after, position: isNewest ? newest : { ...POSITION_ZERO, root: rootOf(after) } };
 }
 
-/** The blocks of a change frame in the journal. */
-export async function readBlocksAt(journal: Journal, slot: Slot): Promise<BlocksChange> {
+/** The contents of a change frame in the journal. */
+export async function readContentsAt(journal: Journal, slot: Slot): Promise<Contents> {
   const frame = decodeFrame(await journal.read(slot));
-  if (frame.type === "change" && frame.change.op === "blocks") return frame.change;
+  const change = frame.type === "change" ? frame.change : undefined;
+  if (change?.op === "blocks" || change?.op === "copy") return change;
   throw new MirrorError("io", "the journal does not hold the blocks it held");
 }
 
 export function stagedOf(change: Change, slot: Slot): Staged {
-  return change.op === "blocks" ? { op: "blocks", path: change.path, slot } : change;
+  switch (change.op) {
+    case "blocks":
+      return { op: "blocks", path: change.path, slot };
+    case "copy":
+      // Zeros are contents like any other: they need no pin, and most often leave most of a file as it is.
+      return { op: change.from === "" ? "blocks" : "copy", path: change.path, slot };
+    case "entry":
+    case "remove":
+      return change;
+  }
 }
 
 /** Puts the entries of a journal together to the deltas that were accepted, in order. */

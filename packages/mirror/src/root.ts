@@ -6,7 +6,7 @@
  */
 
 import { hash } from "node:crypto";
-import { HASH_BYTES } from "./blocks.ts";
+import { HASH_BYTES, STRONG_BYTES } from "./blocks.ts";
 
 const LIMBS = 8;
 
@@ -45,15 +45,15 @@ export function rootText(sum: RootSum): string {
 
 /** Stands for a path in the terms of its blocks, so that a block's term costs one short hash. */
 export function pathKey(path: string): Buffer {
-  return hash("sha256", path, "buffer").subarray(0, HASH_BYTES);
+  return hash("sha256", path, "buffer").subarray(0, STRONG_BYTES);
 }
 
-const scratch = Buffer.alloc(HASH_BYTES + 4 + HASH_BYTES);
+const scratch = Buffer.alloc(STRONG_BYTES + 4 + HASH_BYTES);
 
 export function blockTerm(key: Uint8Array, index: number, blockHash: Uint8Array): Buffer {
   scratch.set(key, 0);
-  scratch.writeUInt32LE(index, HASH_BYTES);
-  scratch.set(blockHash, HASH_BYTES + 4);
+  scratch.writeUInt32LE(index, STRONG_BYTES);
+  scratch.set(blockHash, STRONG_BYTES + 4);
   return hash("sha256", scratch, "buffer");
 }
 

@@ -7,15 +7,16 @@
 import { POSITION_ZERO, type Position } from "@understudy/model/position";
 import { openApplier } from "./applier.ts";
 import type { Change } from "./change.ts";
+import { copiedHashes } from "./copies.ts";
 import { baseOf, sameBase } from "./delta.ts";
 import { diskError, MirrorError } from "./error.ts";
-import { FRAME_BYTES_AIM, type Frame } from "./frames.ts";
+import { encodeFrame, FRAME_BYTES_AIM, type Frame, LENGTH_BYTES } from "./frames.ts";
 import { abandonIntake, beginIntake, type Intake, type IntakeRules } from "./intake.ts";
 import { PREPARED_BYTES } from "./journal.ts";
 import { type Manifest, rootOf } from "./manifest.ts";
 import type { Staged } from "./plan.ts";
-import { type Recovered, readBlocksAt, stagedOf } from "./recover.ts";
-import type { Target } from "./target.ts";
+import { type Recovered, readContentsAt, stagedOf } from "./recover.ts";
+import type { CopyChange, Target } from "./target.ts";
 
 type Incoming = {
   readonly intake: Intake;
@@ -25,8 +26,11 @@ type Incoming = {
   /** Resolves when everything handed to the journal is written. */
   written: Promise<void>;
   readonly staged: Staged[];
+  /** Names of what its copies refer to, by path. */
+  readonly pins: Map<string, string>;
 };
 
+type Pinned = { readonly change: CopyChange; readonly hashes: Uint8Array };
 type Accepted = Incoming & { readonly position: Position };
 
 export interface ShadowStore {
@@ -75,7 +79,7 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
   let disowning: Promise<void> | undefined;
 
   const applier = openApplier({
-    apply: (plan) => target.apply(plan, (slot) => readBlocksAt(journal, slot)),
+    apply: (plan) => target.apply(plan, (slot) => readContentsAt(journal, slot)),
     what,
     onVisible(position) {
       visible = position;
@@ -117,6 +121,7 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
       const batch = accepted.slice();
       try {
         await Promise.all(batch.map((delta) => delta.written));
+        await target.pins?.sync();
         await journal.sync();
       } catch (error) {
         undoAccepted();
@@ -149,6 +154,45 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
     bookmark.write({ ...bookmark.current, position });
     await bookmark.sync();
     await journal.rewind();
+    await target.pins?.clear();
+  }
+
+  /** The journal's word for a copy: it names a pin of what its source is in the base, where nothing waits any more. */
+  async function pinned(delta: Incoming, change: CopyChange): Promise<Pinned> {
+    delta.intake.add(change);
+    const { entry } = manifest.entries.get(change.path)!;
+    if (change.from === "") {
+      return { change, hashes: await copiedHashes(change, { source: undefined, size: entry.size }) };
+    }
+    if (!target.pins || !target.pin) throw new MirrorError("garbage", "a copy in a state without files");
+    await committed();
+    await applier.idle();
+    if (applier.waiting > 0) throw new MirrorError("io", `${what} could not apply what it has journalled`);
+    const name = delta.pins.get(change.from) ?? (await target.pin(change.from));
+    delta.pins.set(change.from, name);
+    const source = await target.pins.open(name);
+    try {
+      const hashes = await copiedHashes(change, { source, size: entry.size });
+      return { change: { ...change, from: name }, hashes };
+    } finally {
+      await source.close();
+    }
+  }
+
+  async function take(delta: Incoming, change: Change, payload: Uint8Array): Promise<void> {
+    if (change.op !== "copy") {
+      delta.intake.add(change);
+      delta.waiting.push({ payload, change });
+      delta.waitingBytes += payload.length;
+      return;
+    }
+    const journalled = await pinned(delta, change);
+    // Meanwhile the journal may have failed, and the delta with it.
+    if (incoming !== delta) throw new MirrorError("closed", "the delta was given up");
+    delta.intake.copied(change, journalled.hashes);
+    const frame = encodeFrame({ type: "change", change: journalled.change }).subarray(LENGTH_BYTES);
+    delta.waiting.push({ payload: frame, change: journalled.change });
+    delta.waitingBytes += frame.length;
   }
 
   async function disown(): Promise<void> {
@@ -189,13 +233,12 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
         waitingBytes: payload.length,
         written: Promise.resolve(),
         staged: [],
+        pins: new Map(),
       };
     },
     async change(frame, payload) {
       const delta = current();
-      delta.intake.add(frame.change);
-      delta.waiting.push({ payload, change: frame.change });
-      delta.waitingBytes += payload.length;
+      await take(delta, frame.change, payload);
       if (delta.waitingBytes < FRAME_BYTES_AIM) return;
       write(delta);
       // A long delta does not pile up in memory: the sender waits for our disk.

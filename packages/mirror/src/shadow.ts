@@ -13,6 +13,7 @@ import type { MirroredState, MirrorShadow } from "./engine.ts";
 import { diskError, MirrorError } from "./error.ts";
 import { decodeFrame, encodeFrame, type Frame, type Refusal } from "./frames.ts";
 import { manifestFrames } from "./manifest-wire.ts";
+import { unpackFrame } from "./packing.ts";
 import { checkedRoots } from "./paths.ts";
 import { recoverShadow } from "./recover.ts";
 import { openShadowStore } from "./shadow-store.ts";
@@ -117,6 +118,9 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
         return store.change(frame, payload);
       case "end":
         return store.end(frame, payload);
+      case "packed":
+        for (const inner of unpackFrame(frame)) await take(link, { payload: inner, epoch });
+        return;
       case "heartbeat":
         return tellProgress(link);
       case "ask":
@@ -139,7 +143,7 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
   async function explain(link: Link, error: unknown): Promise<void> {
     if (!(error instanceof MirrorError) || error.code === "unreachable") return;
     refuse(link, {
-      why: error.code === "clock" ? "clock" : "bad-delta",
+      why: error.code === "clock" || error.code === "version" ? error.code : "bad-delta",
       reason: error.message,
       epoch: bookmark.current.epochSeen,
     });

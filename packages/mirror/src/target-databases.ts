@@ -35,7 +35,10 @@ export function databaseTarget(paths: ReadonlyMap<string, string>): Target {
       }
       for (const [name, planned] of plan.paths) {
         const changes: BlocksChange[] = [];
-        for (const slot of planned.slots) changes.push(await read(slot));
+        for (const slot of planned.slots) {
+          const contents = await read(slot);
+          if (contents.op === "blocks") changes.push(contents);
+        }
         replicas.get(name)!.apply(pageChanges(planned, changes));
       }
     },

@@ -4,27 +4,17 @@
  */
 
 import { constants } from "node:fs";
-import {
-  chmod,
-  copyFile,
-  type FileHandle,
-  lstat,
-  mkdir,
-  open,
-  rename,
-  rm,
-  symlink,
-  utimes,
-} from "node:fs/promises";
+import { chmod, lchown, lstat, mkdir, open, rename, rm, symlink, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { runsOf } from "./blocks.ts";
+import type { Contents } from "./change.ts";
+import { placeMoved, writeDraft } from "./draft.ts";
 import { errnoOf, MirrorError } from "./error.ts";
 import type { Entry, EntryKind } from "./manifest.ts";
 import { parentOf } from "./paths.ts";
+import { openPins, type Pins } from "./pins.ts";
 import type { Planned } from "./plan.ts";
-import type { BlocksChange, Target } from "./target.ts";
+import type { Target } from "./target.ts";
 import { scanTree } from "./tree.ts";
-import { writeWhole } from "./whole-io.ts";
 
 export type TreeTargetOptions = {
   readonly dir: string;
@@ -39,11 +29,13 @@ export async function treeTarget({ dir, roots, workDir, onError }: TreeTargetOpt
   await rm(staging, { recursive: true, force: true });
   await mkdir(staging, { recursive: true });
   await mkdir(dir, { recursive: true });
+  const pins = await openPins(join(workDir, "pins"));
   const unsynced = new Set<string>();
   let drafts = 0;
 
   const place: Place = {
     at: (path) => join(dir, path),
+    pins,
     draft() {
       drafts += 1;
       return join(staging, String(drafts));
@@ -70,22 +62,39 @@ export async function treeTarget({ dir, roots, workDir, onError }: TreeTargetOpt
       }
       // Last and from the leaves up: a folder may forbid writing into it.
       const folders = [...plan.paths].filter(([, { entry }]) => entry.kind === "folder").reverse();
-      for (const [path, { entry }] of folders) await chmod(place.at(path), entry.mode);
+      for (const [path, { entry }] of folders) {
+        await own(place.at(path), entry);
+        await chmod(place.at(path), entry.mode);
+      }
     },
     async flush() {
       for (const path of unsynced) await syncPath(path);
       unsynced.clear();
     },
+    pins,
+    async pin(path) {
+      for (let folder = parentOf(path); folder !== ""; folder = parentOf(folder)) {
+        if ((await kindAt(place.at(folder))) !== "folder") throw noSource(path);
+      }
+      if ((await kindAt(place.at(path))) !== "file") throw noSource(path);
+      return pins.pin(place.at(path));
+    },
     close: () => undefined,
   };
 }
 
+/** The primary believes it is there: then we do not stand where it believes we do. */
+function noSource(path: string): MirrorError {
+  return new MirrorError("mismatch", `a copy of ${path}, which is not a file here`);
+}
+
 type Place = {
   readonly at: (path: string) => string;
+  readonly pins: Pins;
   readonly draft: () => string;
   readonly touched: (path: string) => void;
 };
-type PutOptions = { planned: Planned; read: (slot: Planned["slots"][number]) => Promise<BlocksChange> };
+type PutOptions = { planned: Planned; read: (slot: Planned["slots"][number]) => Promise<Contents> };
 
 /** Every folder on the way is a real one: a link there would lead the write out of the state. */
 async function makeParents(dir: string, path: string): Promise<void> {
@@ -119,44 +128,37 @@ async function put(place: Place, path: string, { planned, read }: PutOptions): P
 async function putLink(place: Place, at: string, entry: Entry): Promise<void> {
   const draft = place.draft();
   await symlink(entry.target, draft);
+  await own(draft, entry);
   await rename(draft, at);
 }
 
 async function putFile(
   place: Place,
   at: string,
-  { planned: { entry, slots }, read, base }: PutOptions & { base: boolean },
+  { planned, read, base }: PutOptions & { base: boolean },
 ): Promise<void> {
+  const { entry, slots } = planned;
   const sameBytes = base && slots.length === 0 && (await lstat(at)).size === entry.size;
   if (sameBytes) return finish(at, entry);
   const draft = place.draft();
-  if (base) {
-    await copyFile(at, draft, constants.COPYFILE_FICLONE);
-    await chmod(draft, 0o600);
-  }
-  const file = await open(draft, base ? "r+" : "wx", 0o600);
-  try {
-    for (const slot of slots) await writeBlocks(file, await read(slot));
-    await file.truncate(entry.size);
-  } finally {
-    await file.close();
+  const moved = planned.copies && slots.length === 1 ? await read(slots[0]!) : undefined;
+  if (!(moved && (await placeMoved(place.pins, draft, { moved, entry })))) {
+    const from = base ? at : undefined;
+    await writeDraft(draft, { planned, read, base: from, pins: place.pins });
   }
   await finish(draft, entry);
   await rename(draft, at);
 }
 
-async function finish(at: string, entry: Entry): Promise<void> {
-  await chmod(at, entry.mode);
-  await utimes(at, entry.mtimeMs / 1000, entry.mtimeMs / 1000);
+/** Only a privileged process may give files away; the others mirror what is in them. */
+async function own(at: string, { uid, gid }: Entry): Promise<void> {
+  if (process.geteuid?.() === 0) await lchown(at, uid, gid);
 }
 
-async function writeBlocks(file: FileHandle, { indexes, blockSize, data }: BlocksChange): Promise<void> {
-  let from = 0;
-  for (const { first, count } of runsOf(indexes)) {
-    const piece = data.subarray(from, from + count * blockSize);
-    await writeWhole(file, piece, first * blockSize);
-    from += piece.length;
-  }
+async function finish(at: string, entry: Entry): Promise<void> {
+  await own(at, entry);
+  await chmod(at, entry.mode);
+  await utimes(at, entry.mtimeMs / 1000, entry.mtimeMs / 1000);
 }
 
 async function kindAt(path: string): Promise<EntryKind | "special" | undefined> {

@@ -3,19 +3,19 @@
  * vanishes was removed, one that shrinks is as long as what could be read, and the hash is always of the bytes handed on.
  */
 
-import { constants, type Stats } from "node:fs";
+import { constants, type Dirent, type Stats } from "node:fs";
 import { type FileHandle, lstat, open, readdir, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import { BLOCK_BYTES, blockCount, blockHash } from "./blocks.ts";
+import { BLOCK_BYTES } from "./blocks.ts";
 import type { ChangeList } from "./capture.ts";
 import { diskError, errnoOf, MirrorError } from "./error.ts";
-import { FRAME_BYTES_AIM } from "./frames.ts";
-import { type Entry, hashAt, type Manifest, removePath, sameEntry, setBlocks, setEntry } from "./manifest.ts";
+import { type Entry, type Manifest, removePath, sameEntry, sameOwner, setEntry } from "./manifest.ts";
 import { isCovered, isInnerLink, joinPath, leadsToRoot } from "./paths.ts";
-import { readWhole } from "./whole-io.ts";
+import type { Sources } from "./sources.ts";
+import { compareFile, record } from "./tree-file.ts";
 
-/** A read is a frame at most. */
-const READ_BYTES = FRAME_BYTES_AIM;
+/** Files of one folder read at the same time: reading a small one is waiting most of the time. */
+const VISITS_AT_ONCE = 8;
 const GONE = new Set(["ENOENT", "ENOTDIR", "ELOOP"]);
 
 export type TreeReader = {
@@ -27,6 +27,8 @@ export type TreeReader = {
   readonly onGone: (path: string) => void;
   /** Called with what was read of a path, for whoever wants to know later whether it changed. */
   readonly onSeen: (path: string, stats: Stats) => void;
+  /** Where what a new path holds may be found on a shadow; set while changes are being collected. */
+  sources?: Sources | undefined;
   /** A path that cannot be mirrored, and why. */
   readonly onSkip: (error: MirrorError) => void;
 };
@@ -71,18 +73,33 @@ async function visitFolder(
   reader.onFolder(path);
   reader.onSeen(path, stats);
   if (known && !deep) return;
-  for (const name of await namesIn(reader, path)) {
-    await visitPath(reader, joinPath(path, name), { changes, deep });
+  const { folders, others } = await childrenOf(reader, path);
+  // What is kept of each is bounded by what is kept of all, so they are read together only where nothing is.
+  const atOnce = changes.room === 0 ? VISITS_AT_ONCE : 1;
+  for (let at = 0; at < others.length; at += atOnce) {
+    const some = others.slice(at, at + atOnce);
+    await Promise.all(some.map((child) => visitPath(reader, child, { changes, deep })));
   }
+  for (const child of folders) await visitPath(reader, child, { changes, deep });
 }
 
-async function namesIn(reader: TreeReader, path: string): Promise<string[]> {
+/** By what the listing says they are; what they are when they are visited is what counts. */
+async function childrenOf(
+  reader: TreeReader,
+  path: string,
+): Promise<{ folders: string[]; others: string[] }> {
+  const [folders, others]: string[][] = [[], []];
+  for (const each of await listFolder(reader, path)) {
+    if (each.name.includes("\ufffd"))
+      reader.onSkip(new MirrorError("io", `${joinPath(path, each.name)}: name is not UTF-8, not mirrored`));
+    else (each.isDirectory() ? folders! : others!).push(joinPath(path, each.name));
+  }
+  return { folders: folders!.sort(), others: others!.sort() };
+}
+
+async function listFolder(reader: TreeReader, path: string): Promise<Dirent[]> {
   try {
-    const names = (await readdir(join(reader.dir, path))).sort();
-    for (const name of names.filter((each) => each.includes("\ufffd"))) {
-      reader.onSkip(new MirrorError("io", `${joinPath(path, name)}: name is not UTF-8, not mirrored`));
-    }
-    return names;
+    return await readdir(join(reader.dir, path), { withFileTypes: true });
   } catch (error) {
     if (!GONE.has(errnoOf(error))) reader.onSkip(diskError(`listing ${path}`, error));
     return [];
@@ -119,70 +136,21 @@ async function visitFile(reader: TreeReader, path: string, changes: ChangeList):
   try {
     const stats = await file.stat();
     if (!stats.isFile()) return forget(reader, path, changes);
-    await compareFile(reader, path, { changes, file, stats });
+    const found = await compareFile(file, { path, stats, reader, changes });
+    const entry: Entry = { ...plainEntry("file", stats), size: found.size, blockSize: BLOCK_BYTES };
+    note(reader, path, { changes, entry, always: found.pieces.length > 0 });
+    record(reader.manifest, path, { found, changes });
     reader.onSeen(path, stats);
+  } catch (error) {
+    reader.onSkip(diskError(`reading ${path}`, error));
   } finally {
     await file.close();
   }
 }
 
-/** The entry must come before its blocks, and its true length is known last: so the blocks wait. */
-async function compareFile(
-  reader: TreeReader,
-  path: string,
-  { changes, file, stats }: { changes: ChangeList; file: FileHandle; stats: Stats },
-): Promise<void> {
-  const found: Differing[] = [];
-  let [size, bytes] = [0, 0];
-  const buffer = Buffer.allocUnsafe(READ_BYTES);
-  for (;;) {
-    const length = await readWhole(file, buffer, size);
-    const piece = differingIn(reader.manifest, path, {
-      buffer: buffer.subarray(0, length),
-      at: size,
-      keep: bytes <= changes.room,
-    });
-    if (piece.indexes.length > 0) found.push(piece);
-    bytes += piece.indexes.length * BLOCK_BYTES;
-    size += length;
-    if (length < READ_BYTES) break;
-  }
-  const entry: Entry = { ...plainEntry("file", stats), size, blockSize: BLOCK_BYTES };
-  note(reader, path, { changes, entry, always: found.length > 0 });
-  if (bytes > changes.room) changes.overflow();
-  for (const { indexes, hashes, data } of found) {
-    setBlocks(reader.manifest, path, { indexes, hashes });
-    changes.add({ op: "blocks", path, blockSize: BLOCK_BYTES, indexes, data });
-  }
-}
-
-type Differing = { readonly indexes: number[]; readonly hashes: Uint8Array; readonly data: Uint8Array };
-
-/** The blocks of one read that are not as the manifest has them; without their data when nobody will keep it. */
-function differingIn(
-  manifest: Manifest,
-  path: string,
-  { buffer, at, keep }: { buffer: Buffer; at: number; keep: boolean },
-): Differing {
-  const held = manifest.entries.get(path);
-  const known = held?.entry.kind === "file" ? blockCount(held.entry.size, BLOCK_BYTES) : 0;
-  const indexes: number[] = [];
-  const hashes: Uint8Array[] = [];
-  const blocks: Uint8Array[] = [];
-  for (let offset = 0; offset < buffer.length; offset += BLOCK_BYTES) {
-    const block = buffer.subarray(offset, offset + BLOCK_BYTES);
-    const index = (at + offset) / BLOCK_BYTES;
-    const hash = blockHash(block);
-    if (held && index < known && hashAt(held, index).equals(hash)) continue;
-    indexes.push(index);
-    hashes.push(hash);
-    if (keep) blocks.push(block);
-  }
-  return { indexes, hashes: Buffer.concat(hashes), data: Buffer.concat(blocks) };
-}
-
 function plainEntry(kind: "file" | "folder" | "link", stats: Stats): Entry {
-  return { kind, mode: stats.mode & 0o7777, mtimeMs: stats.mtimeMs, size: 0, blockSize: 0, target: "" };
+  const { mtimeMs, uid, gid } = stats;
+  return { kind, mode: stats.mode & 0o7777, mtimeMs, size: 0, blockSize: 0, target: "", uid, gid };
 }
 
 function note(
@@ -192,7 +160,7 @@ function note(
 ): void {
   const held = reader.manifest.entries.get(path);
   if (held && held.entry.kind !== entry.kind) forget(reader, path, changes);
-  const same = held !== undefined && sameEntry(held.entry, entry);
+  const same = held !== undefined && sameEntry(held.entry, entry) && sameOwner(held.entry, entry);
   setEntry(reader.manifest, path, { entry });
   if (!same || always) changes.add({ op: "entry", path, entry });
 }

@@ -6,12 +6,13 @@
 
 import { constants, type Stats } from "node:fs";
 import { lstat, open, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, matchesGlob } from "node:path";
 import { blockLength, runsOf } from "./blocks.ts";
 import { type Capture, changeList } from "./capture.ts";
 import { errnoOf, MirrorError } from "./error.ts";
-import { blocksOf, emptyManifest, type Manifest } from "./manifest.ts";
+import { blocksOf, type Entry, emptyManifest, type Manifest } from "./manifest.ts";
 import { isCovered, joinPath, leadsToRoot } from "./paths.ts";
+import { type Sources, sourcesOf } from "./sources.ts";
 import { type TreeReader, visitPath } from "./tree-reader.ts";
 import { openWatches } from "./watches.ts";
 
@@ -21,13 +22,8 @@ const UNWATCHED_SCRUB_MS = 1_000;
 /** A file written this short before it was read may be written again within the same time stamp. */
 const STAMP_MS = 50;
 
-/** How a path looked when it was last read. */
-type Seen = {
-  readonly mtimeMs: number;
-  readonly ctimeMs: number;
-  readonly size: number;
-  readonly readAtMs: number;
-};
+/** What is marked of a path that may change again within the time stamp it was read with. */
+const UNSETTLED = -1;
 
 export type TreeOptions = {
   readonly dir: string;
@@ -36,6 +32,9 @@ export type TreeOptions = {
   readonly nowMs: () => number;
   readonly scrubMs?: number;
   readonly onError: (error: Error) => void;
+  /** A path under one of these globs may have changed: it is not to wait for the tick. */
+  readonly critical?: readonly string[];
+  readonly onCritical?: () => void;
 };
 
 /** The manifest of a state that nobody watches. */
@@ -66,7 +65,7 @@ export async function scanTree({
 /** Resolves with all of the state read and watched. */
 export async function captureTree(options: TreeOptions): Promise<Capture> {
   const { dir, roots, onError, nowMs } = options;
-  const seen = new Map<string, Seen>();
+  const leads = new Map<string, number>();
   let dirty = new Set<string>();
   const skipped = new Set<string>();
   let unwatched: NodeJS.Timeout | undefined;
@@ -81,7 +80,7 @@ export async function captureTree(options: TreeOptions): Promise<Capture> {
 
   function scrub(): Promise<void> {
     const onDirty = (path: string) => void dirty.add(path);
-    scrubbing ??= scrubTree({ dir, roots, seen, manifest: reader.manifest, onDirty }).finally(() => {
+    scrubbing ??= scrubTree({ dir, roots, leads, manifest: reader.manifest, onDirty }).finally(() => {
       scrubbing = undefined;
     });
     return scrubbing;
@@ -90,7 +89,10 @@ export async function captureTree(options: TreeOptions): Promise<Capture> {
   const watches = openWatches({
     dir,
     markDir: join(options.workDir, "marks"),
-    onChange: (path) => void dirty.add(path),
+    onChange(path) {
+      dirty.add(path);
+      if (options.critical?.some((glob) => matchesGlob(path, glob))) options.onCritical?.();
+    },
     onUnwatched(path, cause) {
       unwatched ??= setInterval(() => scrub().catch(report), UNWATCHED_SCRUB_MS);
       report(
@@ -109,9 +111,13 @@ export async function captureTree(options: TreeOptions): Promise<Capture> {
     onFolder: (path) => watches.add(path),
     onGone(path) {
       watches.drop(path);
-      seen.delete(path);
+      leads.delete(path);
     },
-    onSeen: (path, stats) => void seen.set(path, seenOf(stats, nowMs())),
+    onSeen(path, stats) {
+      const mark = markOf(stats, nowMs());
+      if (reader.manifest.entries.has(path)) reader.manifest.entries.setMark(path, mark);
+      else leads.set(path, mark);
+    },
     onSkip: report,
   };
   await visitPath(reader, "", { changes: changeList(0), deep: true });
@@ -126,7 +132,9 @@ export async function captureTree(options: TreeOptions): Promise<Capture> {
       const batch = [...dirty].sort();
       dirty = new Set();
       const changes = changeList();
+      reader.sources = await sourcesAmong(reader, batch);
       for (const path of batch) await visitPath(reader, path, { changes, deep: false });
+      reader.sources = undefined;
       return changes;
     },
     read: (path, indexes) => readBlocks(reader, { path, indexes, onShort: () => void dirty.add(path) }),
@@ -138,35 +146,58 @@ export async function captureTree(options: TreeOptions): Promise<Capture> {
   };
 }
 
-function seenOf(stats: Stats, readAtMs: number): Seen {
-  return { mtimeMs: stats.mtimeMs, ctimeMs: stats.ctimeMs, size: stats.size, readAtMs };
+/** Undefined when nothing has appeared, or nothing that was there has changed. */
+async function sourcesAmong(reader: TreeReader, batch: readonly string[]): Promise<Sources | undefined> {
+  const { entries } = reader.manifest;
+  const known = batch.filter((path) => entries.has(path));
+  if (known.length === 0 || known.length === batch.length) return undefined;
+  const gone: string[] = [];
+  for (const path of known) {
+    if (entries.get(path)!.entry.kind !== "folder") continue;
+    const stats = await lstat(join(reader.dir, path)).catch(() => undefined);
+    if (!stats?.isDirectory()) gone.push(`${path}/`);
+  }
+  const below = gone.length === 0 ? [] : pathsBelow(entries.keys(), gone);
+  return sourcesOf(reader.manifest, [...known, ...below]);
+}
+
+function pathsBelow(paths: Iterable<string>, folders: readonly string[]): string[] {
+  return [...paths].filter((path) => folders.some((folder) => path.startsWith(folder)));
+}
+
+/** Its change time, which nobody can set; the rest of what tells a change is in the entry. */
+function markOf(stats: Stats, readAtMs: number): number {
+  const isSettled = stats.isDirectory() || Math.max(stats.mtimeMs, stats.ctimeMs) < readAtMs - STAMP_MS;
+  return isSettled ? stats.ctimeMs : UNSETTLED;
 }
 
 /** Looks at every path without reading contents, and names those that are not as they were read. */
 async function scrubTree({
   dir,
   roots,
-  seen,
+  leads,
   manifest,
   onDirty,
 }: {
   dir: string;
   roots: readonly string[];
-  seen: ReadonlyMap<string, Seen>;
+  leads: ReadonlyMap<string, number>;
   manifest: Manifest;
   onDirty: (path: string) => void;
 }): Promise<void> {
   const present = new Set<string>();
   const look = async (path: string): Promise<void> => {
-    const leads = path === "" || leadsToRoot(path, roots);
-    if (!leads && !isCovered(path, roots)) return;
+    const isLead = path === "" || leadsToRoot(path, roots);
+    if (!isLead && !isCovered(path, roots)) return;
     const stats = await lstat(join(dir, path)).catch((error) => {
       if (errnoOf(error) === "ENOENT") return undefined;
       throw error;
     });
     if (!stats) return;
     present.add(path);
-    if (!looksSame(seen.get(path), stats)) onDirty(path);
+    const held = manifest.entries.get(path);
+    const mark = held ? manifest.entries.mark(path) : (leads.get(path) ?? 0);
+    if (mark !== stats.ctimeMs || (held && !looksSame(held.entry, stats))) onDirty(path);
     if (!stats.isDirectory()) return;
     for (const name of await readdir(join(dir, path)).catch(() => [])) await look(joinPath(path, name));
   };
@@ -174,13 +205,8 @@ async function scrubTree({
   for (const path of manifest.entries.keys()) if (!present.has(path)) onDirty(path);
 }
 
-function looksSame(seen: Seen | undefined, stats: Stats): boolean {
-  if (!seen) return false;
-  if (stats.isDirectory()) return seen.ctimeMs === stats.ctimeMs;
-  const settled = stats.mtimeMs < seen.readAtMs - STAMP_MS;
-  return (
-    settled && seen.mtimeMs === stats.mtimeMs && seen.ctimeMs === stats.ctimeMs && seen.size === stats.size
-  );
+function looksSame({ kind, mtimeMs, size }: Entry, stats: Stats): boolean {
+  return kind !== "file" || (mtimeMs === stats.mtimeMs && size === stats.size);
 }
 
 async function readBlocks(

@@ -1,12 +1,11 @@
-/** Hashes of all pages of a database, in one flat buffer: 16 bytes a page instead of an object a page. */
+/** Hashes of all pages of a database, in one flat buffer: 20 bytes a page instead of an object a page. */
 
-import { hash } from "node:crypto";
+import { blockHash, HASH_BYTES } from "../blocks.ts";
 
-export const PAGE_HASH_BYTES = 16;
+export const PAGE_HASH_BYTES = HASH_BYTES;
 
-/** The first half of SHA-256: 128 bits are far beyond accident. */
 export function hashPage(data: Uint8Array): Uint8Array {
-  return hash("sha256", data, "buffer").subarray(0, PAGE_HASH_BYTES);
+  return blockHash(data);
 }
 
 export type PageHashes = {

@@ -1,0 +1,64 @@
+/**
+ * Keeps contents that a journalled copy refers to. A pin is a hard link to the file as it is now: the shadow replaces files
+ * and never writes into them, so the pin shows the same bytes whatever happens to the path, costs no space while the file
+ * is there, and makes applying a copy again after a crash harmless. Pins live as long as the journal that names them.
+ */
+
+import { constants } from "node:fs";
+import { copyFile, type FileHandle, link, mkdir, open, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { errnoOf, MirrorError } from "./error.ts";
+
+export interface Pins {
+  /** Of a regular file; resolves with the pin's name. Durable after `sync`. */
+  pin(file: string): Promise<string>;
+  at(name: string): string;
+  open(name: string): Promise<FileHandle>;
+  sync(): Promise<void>;
+  clear(): Promise<void>;
+}
+
+/** Where hard links are not to be had: other names of one file are full, or the file system has none. */
+const UNLINKABLE = new Set(["EMLINK", "EPERM", "EOPNOTSUPP", "ENOSYS", "EXDEV"]);
+const NAME = /^[0-9]{1,15}$/;
+
+export async function openPins(dir: string): Promise<Pins> {
+  await mkdir(dir, { recursive: true });
+  let number = Math.max(0, ...(await readdir(dir)).filter((name) => NAME.test(name)).map(Number));
+  let unsynced: string[] = [];
+
+  function at(name: string): string {
+    if (!NAME.test(name)) throw new MirrorError("io", `the journal names a pin "${name.slice(0, 100)}"`);
+    return join(dir, name);
+  }
+
+  return {
+    at,
+    async pin(file) {
+      number += 1;
+      const name = String(number);
+      try {
+        await link(file, at(name));
+      } catch (error) {
+        if (!UNLINKABLE.has(errnoOf(error))) throw error;
+        await copyFile(file, at(name), constants.COPYFILE_FICLONE);
+      }
+      unsynced.push(name);
+      return name;
+    },
+    open: (name) => open(at(name), constants.O_RDONLY | constants.O_NOFOLLOW),
+    async sync() {
+      if (unsynced.length === 0) return;
+      const names = unsynced;
+      unsynced = [];
+      for (const path of [...names.map(at), dir]) {
+        const file = await open(path, constants.O_RDONLY);
+        await file.sync().finally(() => file.close());
+      }
+    },
+    async clear() {
+      unsynced = [];
+      for (const name of await readdir(dir)) await rm(join(dir, name), { force: true });
+    },
+  };
+}

@@ -23,8 +23,13 @@ const SHADOW: RoleOrder = { role: "shadow", epoch: 1, untilBootMs: 0 };
 const PRIMARY: RoleOrder = { role: "primary", epoch: 2, untilBootMs: 9_999_999_999 };
 const GRACE_MS = 2000;
 
-export function describeResourceDriver(name: string, openMachine: () => Promise<DriverMachine>): void {
-  describe(`${name} resource driver`, { timeout: 60_000 }, async () => {
+/** `timeoutMs`: for the whole suite; an engine of containers takes a second or two for each start on a busy machine. */
+export function describeResourceDriver(
+  name: string,
+  openMachine: () => Promise<DriverMachine>,
+  { timeoutMs = 60_000 }: { readonly timeoutMs?: number } = {},
+): void {
+  describe(`${name} resource driver`, { timeout: timeoutMs }, async () => {
     const machine = await openMachine();
     let driver = await machine.open();
     let sequence = 0;

@@ -42,15 +42,16 @@ export function openScene(): { readonly label: string; readonly name: string; cl
     label,
     name,
     close: (manager) => {
-      for (const filter of [label, ...(manager ? [`understudy.manager=${manager}`] : [])]) {
-        remove(docker("ps", "-aq", "--filter", `label=${filter}`), ["rm", "-f", "-v"]);
-        remove(docker("volume", "ls", "-q", "--filter", `label=${filter}`), ["volume", "rm", "-f"]);
-        remove(docker("network", "ls", "-q", "--filter", `label=${filter}`), ["network", "rm"]);
-      }
+      const filters = [label, ...(manager ? [`understudy.manager=${manager}`] : [])];
+      const found = (...list: readonly string[]) =>
+        filters.map((filter) => docker(...list, "--filter", `label=${filter}`)).filter((ids) => ids !== "");
+      for (const ids of found("ps", "-aq")) remove(ids, ["rm", "-f", "-v"]);
+      for (const ids of found("volume", "ls", "-q")) remove(ids, ["volume", "rm", "-f"]);
+      for (const ids of found("network", "ls", "-q")) remove(ids, ["network", "rm"]);
     },
   };
 }
 
 function remove(ids: string, command: readonly string[]): void {
-  if (ids !== "") docker(...command, ...ids.split("\n"));
+  docker(...command, ...ids.split("\n"));
 }

@@ -7,10 +7,14 @@ import {
   type ServiceEnvironment,
 } from "@understudy/service/environment";
 
+const DOCKER_SOCKET = "/var/run/docker.sock";
+
 export type ReplicatorConfig = ServiceEnvironment & {
   readonly redis: { readonly url: string; readonly password: string };
   /** host:port of HealthControl. */
   readonly healthGrpc: string;
+  /** Of Docker or Podman; used once a resource of driver docker is configured. */
+  readonly dockerSocket: string;
   /** What instances may see of our own environment. */
   readonly instanceEnvironment: Environment;
 };
@@ -24,11 +28,13 @@ export function readConfig(env: Environment): ReplicatorConfig {
     password: reader.secret("UNDERSTUDY_REDIS_PASSWORD", ""),
   };
   const health = reader.endpoint("UNDERSTUDY_HEALTH_GRPC");
+  const dockerSocket = reader.text("UNDERSTUDY_DOCKER_SOCKET", DOCKER_SOCKET);
   reader.finish();
   const { PATH, HOME, TMPDIR, UNDERSTUDY_RUN } = env;
   return Object.freeze({
     ...common,
     redis,
+    dockerSocket,
     healthGrpc: `${health.host}:${health.port}`,
     instanceEnvironment: { PATH, HOME, TMPDIR, UNDERSTUDY_RUN },
   });

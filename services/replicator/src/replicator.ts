@@ -61,8 +61,8 @@ export type ReplicatorParts = {
 export type Replicator = {
   readonly control: Implementation;
   readonly actors: readonly Actor[];
-  /** How a resource is run, for its driver; undefined while it is not configured. */
-  runOf(resource: string): ResourceSpec["run"] | undefined;
+  /** What a resource is, for its driver; undefined while it is not configured. */
+  specOf(resource: string): ResourceSpec | undefined;
   /** Why it is not ready; undefined when it is. */
   unready(): string | undefined;
   close(): Promise<void>;
@@ -149,7 +149,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
   return {
     control: replicationControl({ units, board, measures, bootMs: clock.bootMs }),
     actors,
-    runOf: (resource) => configuration?.resources.find((spec) => spec.name === resource)?.run,
+    specOf: (resource) => configuration?.resources.find((spec) => spec.name === resource),
     unready: () => {
       if (!configuration) return "no configuration yet";
       const waiting = [...units].filter(([, unit]) => reigning(unit.state())?.stage.at !== "serving");

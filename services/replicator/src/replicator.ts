@@ -46,6 +46,8 @@ const ALL_RESOURCES = create(HealthWatchRequestSchema, {});
 export type ReplicatorParts = {
   readonly host: string;
   readonly dataDir: string;
+  /** Where load balancers ask the gates of this host's instances. */
+  readonly gateHost: string;
   readonly clock: Clock;
   /** May come later, as telemetry: what runs is taken over without them. */
   readonly bus: Promise<Bus>;

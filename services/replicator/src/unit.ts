@@ -31,6 +31,7 @@ export type UnitParts = {
   readonly engine: MirrorEngine;
   readonly listener: MirrorListener;
   readonly listenHost: string;
+  readonly gateHost: string;
   readonly tls: TlsMaterial;
   readonly publisher: Publisher;
   readonly measures: Measures;
@@ -73,7 +74,7 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
     },
   });
   const instances = openInstances({ spec: () => state().spec, driver: parts.driver, folders, post });
-  const gates = openGates((instance) => mayWrite(state(), instance, clock.bootMs()));
+  const gates = openGates((instance) => mayWrite(state(), instance, clock.bootMs()), parts.gateHost);
   const perform = createPerformer({
     ...parts,
     resource: spec.name,

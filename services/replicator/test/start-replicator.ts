@@ -105,6 +105,7 @@ export async function startReplicator(place: Place): Promise<Started> {
   });
   const replicator = createReplicator({
     host: "host-a",
+    gateHost: LOOPBACK,
     dataDir: join(place.folder, "data"),
     clock: systemClock,
     bus: Promise.resolve(place.bus),

@@ -18,8 +18,9 @@ export type RunningInstance = {
   readonly resource: string;
   readonly instance: string;
   readonly incarnation: string;
-  /** "127.0.0.1:40001" */
+  /** "127.0.0.1:40001", reachable from this host. */
   readonly address: string;
+  /** On this host; 0 when it cannot be seen from here. */
   readonly pid: number;
   readonly pidStartTicks: number;
 };
@@ -45,17 +46,32 @@ export interface ResourceDriver {
   start(request: StartRequest): Promise<RunningInstance>;
   /** Instances of ours that run now, also those started by an earlier process of ours. */
   list(): Promise<readonly RunningInstance[]>;
-  setRole(running: RunningInstance, order: RoleOrder): Promise<void>;
+  /**
+   * Returns the instance as it runs now where the change of its role took a restart: same incarnation, perhaps another
+   * process and address. Its end in between is no end that `onExit` tells of.
+   */
+  setRole(running: RunningInstance, order: RoleOrder): Promise<RunningInstance | undefined>;
   /** Makes sure it can never write again, as fast as possible (SIGKILL to the whole process group). Idempotent. */
   fence(running: RunningInstance): Promise<FenceResult>;
   /** Ends it in an orderly way within `graceMs`, then by force. Idempotent. */
   stop(running: RunningInstance, graceMs: number): Promise<void>;
   /** Calls back once when the instance ends, where the driver can know it at once (a child of ours). */
   onExit(running: RunningInstance, ended: (detail: string) => void): void;
+  /**
+   * Called before an instance is started as primary for the first time, while its folder is empty: a resource that runs
+   * already has its state elsewhere, and the folder is made to lead there. Drivers that only start what they own have none.
+   */
+  place?(request: Pick<StartRequest, "resource" | "instance" | "stateDir">): Promise<void>;
   close(): Promise<void>;
 }
 
-export type ResourceErrorCode = "not-found" | "refused" | "start-failed" | "disk-full" | "closed";
+export type ResourceErrorCode =
+  | "not-found"
+  | "refused"
+  | "unreachable"
+  | "start-failed"
+  | "disk-full"
+  | "closed";
 
 export class ResourceError extends Error {
   readonly code: ResourceErrorCode;

@@ -117,7 +117,7 @@ class MemoryDriver implements ResourceDriver {
     return [...this.#machine.instances.values()].filter(({ alive }) => alive).map(({ running }) => running);
   }
 
-  async setRole(running: RunningInstance, order: RoleOrder): Promise<void> {
+  async setRole(running: RunningInstance, order: RoleOrder): Promise<undefined> {
     this.#refuseWhenClosed();
     const found = find(this.#machine, running);
     if (found) found.role = order;

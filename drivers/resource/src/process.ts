@@ -96,7 +96,7 @@ class ProcessDriver implements ResourceDriver {
     return [...this.#known.values()].filter((running) => readLiving(running) !== undefined);
   }
 
-  async setRole(running: RunningInstance, order: RoleOrder): Promise<void> {
+  async setRole(running: RunningInstance, order: RoleOrder): Promise<undefined> {
     this.#refuseWhenClosed();
     try {
       this.#files.saveRole(running, order);

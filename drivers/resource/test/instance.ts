@@ -7,21 +7,22 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 
-const { UNDERSTUDY_PORT, UNDERSTUDY_ROLE_FILE, IGNORE_TERM, WITH_CHILD, SAY } = process.env;
+const { UNDERSTUDY_PORT, UNDERSTUDY_ROLE_FILE, IGNORE_TERM, WITH_CHILD, SAY, LISTEN } = process.env;
 
 if (IGNORE_TERM) process.on("SIGTERM", () => process.stdout.write("not yet\n"));
 if (SAY) process.stdout.write(`${SAY}\n`);
 const child = WITH_CHILD ? startChild(WITH_CHILD) : undefined;
 
 const server = createServer((_, response) => {
-  const role: unknown = JSON.parse(readFileSync(UNDERSTUDY_ROLE_FILE!, "utf8"));
+  const role: unknown = UNDERSTUDY_ROLE_FILE ? JSON.parse(readFileSync(UNDERSTUDY_ROLE_FILE, "utf8")) : undefined;
   response.end(JSON.stringify({ role, environment: process.env, childPid: child?.pid, cwd: process.cwd() }));
 });
 server.on("error", (error) => {
   process.stderr.write(`${error.message}\n`);
   process.exit(1);
 });
-server.listen(Number(UNDERSTUDY_PORT), "127.0.0.1");
+// A container is reached from outside its own loopback.
+server.listen(Number(UNDERSTUDY_PORT), LISTEN ?? "127.0.0.1");
 
 function startChild(kind: string) {
   if (kind === "escaped") return spawn("sleep", ["600"], { detached: true, stdio: "ignore" });

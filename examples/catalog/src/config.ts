@@ -5,6 +5,8 @@ export type CatalogConfig = {
   readonly instance: string;
   readonly stateDir: string;
   readonly port: number;
+  /** Address to listen on. */
+  readonly listen: string;
   readonly roleFile: string;
   /** Where `Barrier` is asked for; undefined: this service runs alone and critical writes are not confirmed. */
   readonly replicator: { readonly address: string; readonly tlsDir: string } | undefined;
@@ -41,6 +43,7 @@ export function readConfig(env: Environment): CatalogConfig {
     instance: text("UNDERSTUDY_INSTANCE"),
     stateDir: text("UNDERSTUDY_STATE_DIR"),
     port: number("UNDERSTUDY_PORT"),
+    listen: env.CATALOG_LISTEN ?? "127.0.0.1",
     roleFile: text("UNDERSTUDY_ROLE_FILE"),
     replicator: address === "" ? undefined : { address, tlsDir: text("UNDERSTUDY_TLS_DIR") },
     workers: number("CATALOG_WORKERS", 8),

@@ -11,6 +11,14 @@ export const INSTANCE_COLUMNS = [
   "networkTransmitBytesPerSecond",
 ] as const;
 
+/** Of an instance that has a control group of its own, such as a container. */
+export const CONTAINER_COLUMNS = [
+  "ioReadBytesPerSecond",
+  "ioWriteBytesPerSecond",
+  "throttledShare",
+  "outOfMemoryKills",
+] as const;
+
 /** Of an instance, from its own Prometheus endpoint. */
 export const APPLICATION_COLUMNS = ["busyWorkers", "workers", "queuedRequests", "servedPerSecond"] as const;
 
@@ -35,11 +43,13 @@ export const TRAFFIC_COLUMNS = [
 
 export type MetricName =
   | (typeof INSTANCE_COLUMNS)[number]
+  | (typeof CONTAINER_COLUMNS)[number]
   | (typeof APPLICATION_COLUMNS)[number]
   | (typeof TRAFFIC_COLUMNS)[number];
 
 export const METRIC_NAMES: readonly MetricName[] = [
   ...INSTANCE_COLUMNS,
+  ...CONTAINER_COLUMNS,
   ...APPLICATION_COLUMNS,
   ...TRAFFIC_COLUMNS,
 ];

@@ -7,14 +7,37 @@ export type Mode = "observe" | "advise" | "act";
 /** How a consistent view of the state is captured; see docs/mirror.md. */
 export type Consistency = "sqlite" | "none";
 
+/** What an instance does with the news that it is the primary. */
+export type OnPromote = "role-file" | "SIGHUP" | "SIGUSR1" | "SIGUSR2" | "restart";
+
+/** A container that runs already becomes the primary as it is; shadows are made from it. */
+export type ContainerSpec = {
+  /** Name or id of the running container. */
+  readonly name: string;
+  /** Where it listens inside. */
+  readonly port: number;
+  /** Folder inside that holds `state.paths`: a volume or a bind mount. */
+  readonly stateDir: string;
+  /** Network on which it is reached; empty: its first one. */
+  readonly network: string;
+  /** File inside, on a mount, in which it reads its role; empty: it reads none. */
+  readonly roleFile: string;
+  /** By a restart its state is mounted read-only before and read-write after; otherwise it is read-write all the time. */
+  readonly onPromote: OnPromote;
+  /** Whether a promoted shadow takes the old primary's names on its networks, which costs its open connections. */
+  readonly takeNames: boolean;
+};
+
 export type ResourceSpec = {
   readonly name: string;
   /** Where its very first primary is made; undefined: the first of `hosts`. */
   readonly host?: string | undefined;
-  readonly kind: "process";
-  readonly driver: "process" | "memory";
+  readonly kind: "process" | "container";
+  readonly driver: "process" | "docker" | "memory";
+  /** Of driver docker. */
+  readonly container?: ContainerSpec | undefined;
   readonly run: {
-    /** Program and arguments; started without a shell. */
+    /** Program and arguments; started without a shell. Empty for a container, whose image says it. */
     readonly command: readonly string[];
     readonly env: Readonly<Record<string, string>>;
     /** How long an instance may take from start to its first good answer. */

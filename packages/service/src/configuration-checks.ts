@@ -111,7 +111,24 @@ function checkResource(
     ["forecast", "horizonMs"],
     `${forecast.horizonMs} is less than one step, stepMs = ${forecast.stepMs}`,
   );
-  return [...conflicts, ...checkSignals(resource, at)];
+  return [...conflicts, ...checkDriver(resource, at), ...checkSignals(resource, at)];
+}
+
+/** What a driver needs to know, and what it would not look at. */
+function checkDriver({ kind, driver, run, container }: ResourceSpec, at: Path): Conflict[] {
+  const conflicts: Conflict[] = [];
+  const say = (path: Path, message: string) => conflicts.push({ path: [...at, ...path], message });
+  const wantedKind = driver === "docker" ? "container" : "process";
+  if (driver !== "memory" && kind !== wantedKind)
+    say(["kind"], `"${kind}" does not go with driver ${driver}: say ${wantedKind}`);
+  if (driver === "docker" && !container)
+    say(["container"], "is missing: driver docker needs the container's name, port and stateDir");
+  if (driver !== "docker" && container) say(["container"], `is of no use to driver ${driver}`);
+  if (driver === "process" && run.command.length === 0)
+    say(["run", "command"], "is missing: the program to start, and its arguments");
+  if (driver === "docker" && run.command.length > 0)
+    say(["run", "command"], "is of no use to driver docker: the image says what runs");
+  return conflicts;
 }
 
 function checkSignals({ capacity, metrics }: ResourceSpec, at: Path): Conflict[] {

@@ -24,7 +24,9 @@ const relativePath = z
   .refine((path) => !path.startsWith("/") && !path.split("/").includes(".."), "must be relative, without ..");
 
 const run = z.strictObject({
-  command: words.min(1).describe("Program and arguments; started without a shell."),
+  command: words
+    .default([])
+    .describe("Program and arguments; started without a shell. Needed by the process driver."),
   env: z
     .record(z.string().regex(/^[A-Za-z_]\w*$/), z.string())
     .default({})
@@ -32,6 +34,39 @@ const run = z.strictObject({
   readyWithinMs: ms(100)
     .default(15_000)
     .describe("How long an instance may take from start to its first good answer."),
+});
+
+const absolutePath = z
+  .string()
+  .refine(
+    (path) => path.startsWith("/") && path !== "/" && !path.split("/").includes(".."),
+    "must be absolute, without .., and not the root",
+  );
+
+const container = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-zA-Z0-9][\w.-]*$/, "must be the name of a container")
+    .describe("The running container that becomes the primary as it is; shadows are made from it."),
+  port: z.int().min(1).max(65_535).describe("Where it listens inside."),
+  stateDir: absolutePath.describe("Folder inside that holds state.paths: a volume or a bind mount."),
+  network: z.string().default("").describe("Network on which it is reached; empty: its first one."),
+  roleFile: z
+    .union([z.literal(""), absolutePath])
+    .default("")
+    .describe("File inside, on a mount of its own, in which it reads its role; empty: it reads none."),
+  onPromote: z
+    .enum(["role-file", "SIGHUP", "SIGUSR1", "SIGUSR2", "restart"])
+    .default("restart")
+    .describe(
+      "How a shadow hears that it is the primary: it looks at its role file, gets a signal as well, or is restarted once. Only with restart its state is mounted read-only until then (never for sqlite).",
+    ),
+  takeNames: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Whether a promoted shadow takes the old primary's names on its networks; without a restart this cuts its open connections.",
+    ),
 });
 
 const state = z.strictObject({
@@ -151,13 +186,16 @@ const lease = z.strictObject({
 
 const resource = z.strictObject({
   name: label.describe("Name of the resource."),
-  host: label.optional().describe("Host on which its very first primary is made; default: the first of `hosts`."),
-  kind: z.literal("process").default("process").describe("What an instance is."),
+  host: label
+    .optional()
+    .describe("Host on which its very first primary is made; default: the first of `hosts`."),
+  kind: z.enum(["process", "container"]).default("process").describe("What an instance is."),
   driver: z
-    .enum(["process", "memory"])
+    .enum(["process", "docker", "memory"])
     .default("process")
     .describe("Resource driver that starts its instances."),
-  run: run.describe("How an instance is started."),
+  container: container.optional().describe("Of driver docker: the container to protect."),
+  run: run.prefault({}).describe("How an instance is started."),
   state: state.describe("What of it is mirrored, and how."),
   capacity: capacity.prefault({}).describe("How much one instance carries; learned while it runs."),
   routing: routing.describe("Which requests may move, and how far."),

@@ -30,7 +30,7 @@ const instance = (tick: number, more: Partial<InstanceReading> = {}): InstanceRe
   resource: "catalog",
   instance: "catalog-1",
   incarnation: "a",
-  host: { atMs: tick * 100, cpuSeconds: tick * 0.05, memoryBytes: 1e6, network: undefined },
+  host: { atMs: tick * 100, cpuSeconds: tick * 0.05, memoryBytes: 1e6, group: undefined, network: undefined },
   application: {
     atMs: tick * 100,
     doubtMs: 0,
@@ -109,7 +109,7 @@ describe("a batch", () => {
   it("takes the network from the namespace where there is one", () => {
     const own = (tick: number) => {
       const network = { receiveBytes: tick * 7, transmitBytes: tick * 9 };
-      return instance(tick, { host: { atMs: tick * 100, cpuSeconds: 0, memoryBytes: 1, network } });
+      return instance(tick, { host: { atMs: tick * 100, cpuSeconds: 0, memoryBytes: 1, group: undefined, network } });
     };
     const batches = play(
       ticks(2).map((tick) => ({ instances: [own(tick)], pools: [pool(tick, counters(tick))] })),

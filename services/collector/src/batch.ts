@@ -7,7 +7,7 @@ import { METRIC_NAMES, type MetricName } from "@understudy/model/metric-names";
 import type { PoolCounters, TargetCounters } from "@understudy/traffic/driver";
 import type { Moment } from "./moment.ts";
 import { RateReader, type Rates } from "./rates.ts";
-import type { ApplicationReading, HostReading, InstanceReading, PoolReading, Readings } from "./reading.ts";
+import type { ApplicationReading, GroupCounters, HostReading, InstanceReading, PoolReading, Readings } from "./reading.ts";
 
 /**
  * The kernel counts processor time in ticks of 10 ms: over 100 ms that would be steps of a tenth of a core. Over a second
@@ -67,12 +67,13 @@ function instanceValues(rates: RateReader, reading: InstanceReading): Values {
 function hostValues(
   rates: RateReader,
   key: string,
-  { atMs, cpuSeconds, memoryBytes, network }: HostReading,
+  { atMs, cpuSeconds, memoryBytes, group, network }: HostReading,
 ): Values {
   const moment: Moment = { atMs, doubtMs: 0 };
   return {
     cpuCores: rates.perSecond(`${key}.cpu`, { value: cpuSeconds, ...moment }, CPU_WINDOW_MS),
     memoryBytes,
+    ...(group ? groupValues(rates, key, { atMs, group }) : {}),
     ...(network
       ? {
           networkReceiveBytesPerSecond: rates.perSecond(`${key}.receive`, {
@@ -85,6 +86,24 @@ function hostValues(
           }),
         }
       : {}),
+  };
+}
+
+function groupValues(
+  rates: RateReader,
+  key: string,
+  { atMs, group }: { atMs: number; group: GroupCounters },
+): Values {
+  const rate = (name: string, value: number | undefined): number =>
+    value === undefined ? Number.NaN : rates.perSecond(`${key}.${name}`, { value, atMs, doubtMs: 0 });
+  const periods = rate("periods", group.periods);
+  const throttled = rate("throttled", group.throttledPeriods);
+  return {
+    ioReadBytesPerSecond: rate("read", group.ioReadBytes),
+    ioWriteBytesPerSecond: rate("write", group.ioWriteBytes),
+    // Without a quota there are no periods to be held back in.
+    throttledShare: periods === 0 ? 0 : throttled / periods,
+    outOfMemoryKills: group.outOfMemoryKills ?? Number.NaN,
   };
 }
 

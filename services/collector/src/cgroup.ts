@@ -1,10 +1,11 @@
 /**
- * Processor time and memory of a control group, versions 1 and 2, pure apart from reading. A machine may run both at once:
+ * Processor time, memory, input and output, throttling and lack of memory of a control group, versions 1 and 2, pure apart from reading. A machine may run both at once:
  * each controller lives in exactly one of the hierarchies.
  */
 
 import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import type { GroupCounters } from "./reading.ts";
 
 const ROOT = "/sys/fs/cgroup";
 const FILE_BYTES_MAX = 8192;
@@ -55,15 +56,43 @@ export function parseInactiveFile(text: string): Parsed {
   return fieldOf(text, "total_inactive_file") ?? fieldOf(text, "inactive_file");
 }
 
+/** Version 1, blkio.throttle.io_service_bytes: lines "8:0 Read 4096", one per device and kind. */
+export function parseServiceBytes(text: string): { read: number; write: number } {
+  const sum = (kind: string) =>
+    [...text.matchAll(new RegExp(`^\\d+:\\d+ ${kind} (\\d+)$`, "gm"))].reduce((all, [, bytes]) => all + Number(bytes), 0);
+  return { read: sum("Read"), write: sum("Write") };
+}
+
+/** Version 2, io.stat: lines "8:0 rbytes=1 wbytes=2 ...", one per device. */
+export function parseIoStat(text: string): { read: number; write: number } {
+  const sum = (name: string) =>
+    [...text.matchAll(new RegExp(`\\b${name}=(\\d+)`, "g"))].reduce((all, [, bytes]) => all + Number(bytes), 0);
+  return { read: sum("rbytes"), write: sum("wbytes") };
+}
+
+/** cpu.stat of either version. */
+export function parseThrottling(text: string): { periods: Parsed; throttledPeriods: Parsed } {
+  return { periods: fieldOf(text, "nr_periods"), throttledPeriods: fieldOf(text, "nr_throttled") };
+}
+
+/** memory.oom_control in version 1, memory.events in version 2. */
+export function parseOutOfMemoryKills(text: string): Parsed {
+  return fieldOf(text, "oom_kill");
+}
+
 function fieldOf(text: string, name: string): Parsed {
   const found = new RegExp(`^${name} (\\d+)$`, "m").exec(text);
   return found ? Number(found[1]) : undefined;
 }
 
+/** Open files; the optional ones are undefined where the kernel has none. */
 type Files = {
   readonly cpu: number;
   readonly memory: number;
   readonly memoryStat: number;
+  readonly io: number | undefined;
+  readonly throttling: number | undefined;
+  readonly outOfMemory: number | undefined;
   readonly version: 1 | 2;
 };
 
@@ -94,11 +123,12 @@ export class CgroupReader {
       return undefined;
     }
     const [cpu, memory, memoryStat] = opened as [number, number, number];
-    return new CgroupReader({ cpu, memory, memoryStat, version: found.version });
+    const [io, throttling, outOfMemory] = found.optional.map(openIfThere);
+    return new CgroupReader({ cpu, memory, memoryStat, io, throttling, outOfMemory, version: found.version });
   }
 
   /** Undefined when the group is gone. */
-  read(): { cpuSeconds: number; memoryBytes: number } | undefined {
+  read(): { cpuSeconds: number; memoryBytes: number; counters: GroupCounters } | undefined {
     const { cpu, memory, memoryStat, version } = this.#files;
     try {
       const cpuText = this.#text(cpu);
@@ -106,7 +136,7 @@ export class CgroupReader {
       const used = parseCount(this.#text(memory));
       if (cpuSeconds === undefined || used === undefined) return undefined;
       const cache = parseInactiveFile(this.#text(memoryStat)) ?? 0;
-      return { cpuSeconds, memoryBytes: Math.max(0, used - cache) };
+      return { cpuSeconds, memoryBytes: Math.max(0, used - cache), counters: this.#counters() };
     } catch {
       // ENODEV or ENOENT: the group was removed.
       return undefined;
@@ -114,13 +144,34 @@ export class CgroupReader {
   }
 
   close(): void {
-    for (const fd of [this.#files.cpu, this.#files.memory, this.#files.memoryStat]) closeSync(fd);
+    const { version: _, ...files } = this.#files;
+    for (const fd of Object.values(files)) if (fd !== undefined) closeSync(fd);
+  }
+
+  #counters(): GroupCounters {
+    const { io, throttling, outOfMemory, version } = this.#files;
+    const bytes = io === undefined ? undefined : (version === 1 ? parseServiceBytes : parseIoStat)(this.#text(io));
+    const held = throttling === undefined ? undefined : parseThrottling(this.#text(throttling));
+    return {
+      ioReadBytes: bytes?.read,
+      ioWriteBytes: bytes?.write,
+      periods: held?.periods,
+      throttledPeriods: held?.throttledPeriods,
+      outOfMemoryKills: outOfMemory === undefined ? undefined : parseOutOfMemoryKills(this.#text(outOfMemory)),
+    };
   }
 
   #text(fd: number): string {
     return this.#buffer.toString("latin1", 0, readSync(fd, this.#buffer, 0, FILE_BYTES_MAX, 0));
   }
 }
+
+/** `optional`: input and output, throttling, lack of memory. */
+type Located = {
+  readonly version: 1 | 2;
+  readonly files: readonly string[];
+  readonly optional: readonly (string | undefined)[];
+};
 
 /** Where the counters of the process's own group are; undefined when it has none. Version 1 wins where it has the controller. */
 export function locate({
@@ -131,7 +182,7 @@ export function locate({
   own: CgroupPaths;
   its: CgroupPaths;
   root: string;
-}): { version: 1 | 2; files: readonly string[] } | undefined {
+}): Located | undefined {
   const [cpu, memory] = [its.v1.get("cpuacct"), its.v1.get("memory")];
   if (cpu !== undefined && memory !== undefined) {
     if (isShared(cpu, own.v1.get("cpuacct")) || isShared(memory, own.v1.get("memory"))) return undefined;
@@ -141,13 +192,44 @@ export function locate({
       join(memoryDir, "memory.usage_in_bytes"),
       join(memoryDir, "memory.stat"),
     ];
-    return { version: 1, files };
+    const [io, quota] = [its.v1.get("blkio"), its.v1.get("cpu")];
+    const optional = [
+      io && join(root, "blkio", io, "blkio.throttle.io_service_bytes"),
+      quota && join(root, "cpu", quota, "cpu.stat"),
+      join(memoryDir, "memory.oom_control"),
+    ];
+    return { version: 1, files, optional };
   }
   if (its.v2 === undefined || isShared(its.v2, own.v2)) return undefined;
   // Beside version 1 the unified hierarchy is mounted one folder deeper.
   const unified = existsSync(join(root, "cgroup.controllers")) ? root : join(root, "unified");
-  const files = ["cpu.stat", "memory.current", "memory.stat"].map((file) => join(unified, its.v2!, file));
-  return { version: 2, files };
+  const own2 = folderBelow(unified, its.v2);
+  const within = (file: string) => join(own2, file);
+  const files = ["cpu.stat", "memory.current", "memory.stat"].map(within);
+  return { version: 2, files, optional: ["io.stat", "cpu.stat", "memory.events"].map(within) };
+}
+
+/**
+ * A path of version 2 as its folder. Read from inside another group's namespace it leads upward, "/../docker-ab12.scope":
+ * then only its last part is of use, and it lies where engines make their groups.
+ */
+function folderBelow(unified: string, path: string): string {
+  if (!path.startsWith("/../")) return join(unified, path);
+  const name = basename(path);
+  const found = ENGINE_PARENTS.map((parent) => join(unified, parent, name)).find((folder) => existsSync(folder));
+  return found ?? join(unified, name);
+}
+
+const ENGINE_PARENTS = ["system.slice", "docker", "machine.slice", "user.slice"];
+
+function openIfThere(file: string | undefined): number | undefined {
+  if (!file) return undefined;
+  try {
+    return openSync(file, "r");
+  } catch {
+    // This kernel does not count it, or we may not see it.
+    return undefined;
+  }
 }
 
 function isShared(path: string, own: string | undefined): boolean {

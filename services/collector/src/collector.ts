@@ -22,6 +22,8 @@ const TIMEOUT_SHARE = 0.8;
 export type CollectorParts = {
   readonly host: string;
   readonly intervalMs: number;
+  /** Where the host's control groups are mounted; the usual place by default. */
+  readonly cgroupRoot?: string;
   readonly bus: Bus;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
@@ -36,6 +38,7 @@ export function createCollector(parts: CollectorParts): { actors: Actor[]; close
   const readers = new Readers({
     host,
     units: readMachineUnits(),
+    ...(parts.cgroupRoot === undefined ? {} : { cgroupRoot: parts.cgroupRoot }),
     openTraffic: parts.openTraffic ?? openTraffic,
     timeoutMs: intervalMs * TIMEOUT_SHARE,
     failed: instruments.readFailed,

@@ -41,11 +41,12 @@ export class InstanceProcReader {
   readonly #network: NetworkReader | undefined;
   readonly #units: MachineUnits;
 
-  constructor(name: ProcessName, units: MachineUnits) {
+  /** `cgroupRoot`: where the host's control groups are mounted. */
+  constructor(name: ProcessName, units: MachineUnits, cgroupRoot?: string) {
     this.#units = units;
     this.#stat = ProcStatFile.open(name);
     // Once the right process is known by its start, its other files belong to it as well.
-    this.#cgroup = this.#stat && CgroupReader.open(name.pid);
+    this.#cgroup = this.#stat && CgroupReader.open(name.pid, cgroupRoot);
     this.#network = this.#stat && NetworkReader.open(name.pid);
   }
 
@@ -58,6 +59,7 @@ export class InstanceProcReader {
       atMs,
       cpuSeconds: group?.cpuSeconds ?? stat.cpuTicks / this.#units.ticksPerSecond,
       memoryBytes: group?.memoryBytes ?? stat.residentPages * this.#units.pageBytes,
+      group: group?.counters,
       network: this.#network?.read(),
     };
   }

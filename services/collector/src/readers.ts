@@ -23,6 +23,8 @@ type OpenPool = { readonly reader: PoolReader; readonly late: LateReading<PoolRe
 export type ReadersOptions = {
   readonly host: string;
   readonly units: MachineUnits;
+  /** Where the host's control groups are mounted. */
+  readonly cgroupRoot?: string;
   readonly openTraffic: OpenTraffic;
   /** Bound of a scrape: below the tick. */
   readonly timeoutMs: number;
@@ -113,12 +115,12 @@ export class Readers {
 
   #openInstance(resource: ResourceSpec, instance: Instance): OpenInstance {
     const { path, map } = resource.metrics;
-    const { timeoutMs, failed, units } = this.#options;
+    const { timeoutMs, failed, units, cgroupRoot } = this.#options;
     const scraper =
       path === "" ? undefined : new Scraper({ address: instance.address, path, map, timeoutMs });
     return {
       about: { resource: resource.name, instance: instance.name, incarnation: instance.incarnation },
-      proc: new InstanceProcReader(instance, units),
+      proc: new InstanceProcReader(instance, units, cgroupRoot),
       scraper,
       page:
         scraper &&

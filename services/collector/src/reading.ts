@@ -6,12 +6,25 @@ import type { Moment } from "./moment.ts";
 
 export type ApplicationColumn = (typeof APPLICATION_COLUMNS)[number];
 
+/** What only a control group knows; each undefined where the kernel does not count it. */
+export type GroupCounters = {
+  readonly ioReadBytes: number | undefined;
+  readonly ioWriteBytes: number | undefined;
+  /** Periods of its quota so far, and those of them in which it was held back. */
+  readonly periods: number | undefined;
+  readonly throttledPeriods: number | undefined;
+  /** Processes killed in it for want of memory, so far. */
+  readonly outOfMemoryKills: number | undefined;
+};
+
 /** From the host of an instance. `atMs`: monotonic time at which it was read. */
 export type HostReading = {
   readonly atMs: number;
   /** Processor time used so far. */
   readonly cpuSeconds: number;
   readonly memoryBytes: number;
+  /** Undefined when the instance has no control group of its own. */
+  readonly group: GroupCounters | undefined;
   /** Undefined when the instance has no network namespace of its own. */
   readonly network: { readonly receiveBytes: number; readonly transmitBytes: number } | undefined;
 };

@@ -7,7 +7,10 @@ import {
   readServiceEnvironment,
   type ServiceEnvironment,
 } from "@understudy/service/environment";
+import { GATE_HOST } from "./gate.ts";
 import type { EnrolSettings } from "./hosts/host-registry.ts";
+
+const DOCKER_SOCKET = "/var/run/docker.sock";
 
 export type ReplicatorConfig = ServiceEnvironment & {
   readonly redis: { readonly url: string; readonly password: string };
@@ -15,6 +18,10 @@ export type ReplicatorConfig = ServiceEnvironment & {
   readonly healthGrpc: string;
   /** Undefined unless the key of the certificate authority lies here. */
   readonly enrol: EnrolSettings | undefined;
+  /** Name or address of this host on which load balancers ask its gates. */
+  readonly gateHost: string;
+  /** Of Docker or Podman; used once a resource of driver docker is configured. */
+  readonly dockerSocket: string;
   /** What instances may see of our own environment. */
   readonly instanceEnvironment: Environment;
 };
@@ -29,12 +36,16 @@ export function readConfig(env: Environment): ReplicatorConfig {
   };
   const health = reader.endpoint("UNDERSTUDY_HEALTH_GRPC");
   const enrol = readEnrol(reader, env);
+  const gateHost = reader.text("UNDERSTUDY_GATE_HOST", GATE_HOST);
+  const dockerSocket = reader.text("UNDERSTUDY_DOCKER_SOCKET", DOCKER_SOCKET);
   reader.finish();
   const { PATH, HOME, TMPDIR, UNDERSTUDY_RUN } = env;
   return Object.freeze({
     ...common,
     redis,
     enrol: enrol && { ...enrol, told: toldToHosts(common, redis, `${health.host}:${health.port}`) },
+    gateHost,
+    dockerSocket,
     healthGrpc: `${health.host}:${health.port}`,
     instanceEnvironment: { PATH, HOME, TMPDIR, UNDERSTUDY_RUN },
   });

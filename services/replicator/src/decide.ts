@@ -92,6 +92,7 @@ function absorb(state: ResourceState, event: Event, at: At): Step {
     case "primary-opened":
     case "shadow-opened":
     case "started":
+    case "moved":
     case "ready":
     case "ended":
     case "removed":

@@ -63,6 +63,8 @@ export type Event =
   | { readonly kind: "primary-opened"; readonly member: Member }
   | { readonly kind: "shadow-opened"; readonly member: Member }
   | { readonly kind: "started"; readonly member: Member; readonly running: RunningInstance }
+  /** Its change of role took a restart: it is to be found elsewhere now. */
+  | { readonly kind: "moved"; readonly member: Member; readonly running: RunningInstance }
   | { readonly kind: "ready"; readonly member: Member }
   /** Fenced and let go; its folder is still there. */
   | { readonly kind: "ended"; readonly member: Member }

@@ -3,10 +3,12 @@
  * a valid lease. One small listener per instance, on the address it had before when that is still free.
  */
 
+import { lookup } from "node:dns/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
-const HOST = "127.0.0.1";
+/** Where a load balancer on the same host reaches it. */
+export const GATE_HOST = "127.0.0.1";
 
 export type Gates = {
   /** Resolves to "127.0.0.1:40001". `address`: where it was before; empty: anywhere. */
@@ -15,7 +17,8 @@ export type Gates = {
   closeAll(): void;
 };
 
-export function openGates(isOpen: (instance: string) => boolean): Gates {
+/** `host`: name or address of this host that load balancers reach; they are told its address. */
+export function openGates(isOpen: (instance: string) => boolean, host = GATE_HOST): Gates {
   const servers = new Map<string, Server>();
   const close = (instance: string) => {
     const server = servers.get(instance);
@@ -32,8 +35,9 @@ export function openGates(isOpen: (instance: string) => boolean): Gates {
         response.writeHead(status, { "content-length": "0" }).end();
       });
       servers.set(instance, server);
-      const port = await listen(server, Number(address.split(":")[1] ?? 0));
-      return `${HOST}:${port}`;
+      const { address: ip } = await lookup(host, { family: 4 });
+      const port = await listen(server, { ip, port: Number(address.split(":")[1] ?? 0) });
+      return `${ip}:${port}`;
     },
     close,
     closeAll: () => {
@@ -42,20 +46,20 @@ export function openGates(isOpen: (instance: string) => boolean): Gates {
   };
 }
 
-async function listen(server: Server, port: number): Promise<number> {
+async function listen(server: Server, { ip, port }: { ip: string; port: number }): Promise<number> {
   try {
-    await listenOn(server, port);
+    await listenOn(server, { ip, port });
   } catch (error) {
     if (port === 0 || (error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
-    await listenOn(server, 0);
+    await listenOn(server, { ip, port: 0 });
   }
   return (server.address() as AddressInfo).port;
 }
 
-function listenOn(server: Server, port: number): Promise<void> {
+function listenOn(server: Server, { ip, port }: { ip: string; port: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, HOST, () => {
+    server.listen(port, ip, () => {
       server.off("error", reject);
       resolve();
     });

@@ -21,6 +21,7 @@ type Reported =
   | "primary-opened"
   | "shadow-opened"
   | "started"
+  | "moved"
   | "ready"
   | "ended"
   | "removed"
@@ -36,6 +37,8 @@ export function reported(state: ResourceState, event: InstanceEvent, at: At): St
       return step(change(state, tracked.name, { mirror: "open" }));
     case "started":
       return started(state, tracked, event.running);
+    case "moved":
+      return moved(state, tracked, event.running);
     case "ready":
       return step(ready(state, tracked, at));
     case "ended":
@@ -55,6 +58,11 @@ function started(state: ResourceState, tracked: Tracked, running: RunningInstanc
   // It may have become the primary, or had its lease renewed, while it was being started.
   const order = reigning(next)?.name === tracked.name ? primaryOrder(next) : shadowOrder(next);
   return step(next, { kind: "set-role", member: memberOf(tracked), order });
+}
+
+function moved(state: ResourceState, tracked: Tracked, running: RunningInstance): Step {
+  const { address, pid, pidStartTicks } = running;
+  return step(change(state, tracked.name, { address, pid, pidStartTicks }));
 }
 
 function ready(state: ResourceState, tracked: Tracked, at: At): ResourceState {

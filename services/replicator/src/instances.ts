@@ -15,6 +15,8 @@ export type Instances = {
   list(): Promise<readonly RunningInstance[]>;
   /** Reports its end, and when it is ready. */
   watch(running: RunningInstance): void;
+  /** Lets the folder of an instance that is not started yet lead to the state of a resource that runs already. */
+  place(member: Member): Promise<void>;
   start(member: Member, order: RoleOrder): Promise<RunningInstance>;
   setRole(member: Member, order: RoleOrder): Promise<void>;
   fence(member: Member): Promise<FenceResult>;
@@ -75,6 +77,21 @@ export function openInstances(parts: {
     return instance;
   }
 
+  async function place({ instance }: Member): Promise<void> {
+    if (!driver.place) return;
+    await folders.make(instance);
+    await driver.place({ resource: parts.spec().name, instance, stateDir: folders.stateDir(instance) });
+  }
+
+  async function setRole(member: Member, order: RoleOrder): Promise<void> {
+    const instance = running.get(keyOf(member));
+    const now = instance && (await driver.setRole(instance, order));
+    if (!now) return;
+    ended.get(keyOf(member))?.abort();
+    watch(now);
+    post({ kind: "moved", member, running: now });
+  }
+
   async function fence(member: Member): Promise<FenceResult> {
     const instance = running.get(keyOf(member));
     if (!instance) return { confirmed: true, how: "it does not run here" };
@@ -86,6 +103,7 @@ export function openInstances(parts: {
   return {
     list: async () => (await driver.list()).filter((each) => each.resource === parts.spec().name),
     watch,
+    place,
     start: async (member, order) => {
       const started = start(member, order);
       starting.add(started);
@@ -95,10 +113,7 @@ export function openInstances(parts: {
         starting.delete(started);
       }
     },
-    setRole: async (member, order) => {
-      const instance = running.get(keyOf(member));
-      if (instance) await driver.setRole(instance, order);
-    },
+    setRole,
     fence,
     stop: async (member) => {
       const instance = running.get(keyOf(member));

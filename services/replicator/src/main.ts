@@ -4,6 +4,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { listenMirror } from "@understudy/mirror/listener";
 import { openPrimary } from "@understudy/mirror/primary";
+import { byResource } from "@understudy/resource/by-resource";
+import { openDockerDriver } from "@understudy/resource/docker";
 import { openProcessDriver } from "@understudy/resource/process";
 import { systemClock } from "@understudy/service/clock";
 import { connectGrpc, serveGrpc } from "@understudy/service/grpc";
@@ -26,11 +28,20 @@ await runService("replicator", async (own, env) => {
   const store = own(openRedisStore(config.redis));
   const health = own(connectGrpc(HealthControl, config.healthGrpc, tls));
   const engine = { listenMirror, openPrimary };
-  const driver = await openProcessDriver({
-    runDir: join(config.dataDir, "run"),
-    runOf: (resource) => replicator.runOf(resource),
-    environment: config.instanceEnvironment,
-    onError: (error) => log.warn("process driver", { error }),
+  const runDir = join(config.dataDir, "run");
+  const driver = byResource((resource) => replicator.specOf(resource)?.driver, {
+    process: await openProcessDriver({
+      runDir,
+      runOf: (resource) => replicator.specOf(resource)?.run,
+      environment: config.instanceEnvironment,
+      onError: (error) => log.warn("process driver", { error }),
+    }),
+    docker: await openDockerDriver({
+      socket: config.dockerSocket,
+      runDir,
+      specOf: (resource) => replicator.specOf(resource),
+      onError: (error) => log.warn("docker driver", { error }),
+    }),
   });
   const takesOver = existsSync(keptConfiguration(config.dataDir));
   const parts = { ...config, ...late, clock: systemClock, store, driver, engine, health, tls, log };

@@ -4,6 +4,7 @@
  * instance's folder goes in turn.
  */
 
+import { realpathSync } from "node:fs";
 import type {
   ListenMirror,
   MirrorListener,
@@ -73,9 +74,11 @@ export function openMirrors(parts: {
   let wanted: Member | undefined;
   let due = false;
 
+  /** Of an adopted resource the folder leads to where that keeps its state; the mirror itself follows no links. */
   const stateOf = (instance: string) => {
     const { name: resource, state } = parts.spec();
-    return { resource, dir: folders.stateDir(instance), paths: state.paths, consistency: state.consistency };
+    const dir = realpathSync(folders.stateDir(instance));
+    return { resource, dir, paths: state.paths, consistency: state.consistency };
   };
   const attach = ({ member, address: to }: OpenEnd) => current?.end.attach({ ...member, address: to });
 

@@ -254,6 +254,7 @@ async function promote(
   { member, epoch, order }: Extract<Effect, { kind: "promote" }>,
 ): Promise<Event> {
   const known = { ...(state().authority?.position ?? state().sealed) };
+  await instances.place(member);
   const position = await mirrors.turn(member, { epoch, known });
   await instances.setRole(member, order);
   return { kind: "promoted", member, epoch, position };

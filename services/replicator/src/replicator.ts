@@ -48,6 +48,8 @@ const ALL_RESOURCES = create(HealthWatchRequestSchema, {});
 export type ReplicatorParts = {
   readonly host: string;
   readonly dataDir: string;
+  /** Where load balancers ask the gates of this host's instances. */
+  readonly gateHost: string;
   readonly clock: Clock;
   /** May come later, as telemetry: what runs is taken over without them. */
   readonly bus: Promise<Bus>;
@@ -67,8 +69,8 @@ export type Replicator = {
   /** As the configuration in force has them. */
   hosts(): readonly HostSpec[];
   readonly actors: readonly Actor[];
-  /** How a resource is run, for its driver; undefined while it is not configured. */
-  runOf(resource: string): ResourceSpec["run"] | undefined;
+  /** What a resource is, for its driver; undefined while it is not configured. */
+  specOf(resource: string): ResourceSpec | undefined;
   /** Why it is not ready; undefined when it is. */
   unready(): string | undefined;
   close(): Promise<void>;
@@ -167,7 +169,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     hostControl: hostControl({ units, isHost, data: () => dataOf(configuration, host) }),
     hosts: () => configuration?.hosts ?? [],
     actors,
-    runOf: (resource) => configuration?.resources.find((spec) => spec.name === resource)?.run,
+    specOf: (resource) => configuration?.resources.find((spec) => spec.name === resource),
     unready: () => {
       if (!configuration) return "no configuration yet";
       const waiting = [...units].filter(

@@ -133,7 +133,9 @@ function enthrone(state: ResourceState, to: Member, at: At): ResourceState {
     deafSinceBootMs: undefined,
   } as const;
   if (tracked && tracked.incarnation === to.incarnation) {
-    const stage = tracked.stage.at === "serving" || tracked.stage.at === "draining" ? "serving" : "starting";
+    const serves = tracked.stage.at === "serving" || tracked.stage.at === "draining";
+    // One that is restarted to become primary is gone for a moment by our own doing: that is no death.
+    const stage = serves && state.spec.container?.onPromote !== "restart" ? "serving" : "starting";
     return change(state, to.instance, { ...cleared, stage: { at: stage } });
   }
   const fresh = newTracked(to.instance, to.incarnation, "primary", at);

@@ -36,6 +36,7 @@ export type UnitParts = {
   readonly engine: MirrorEngine;
   readonly listener: MirrorListener;
   readonly listenHost: string;
+  readonly gateHost: string;
   readonly tls: TlsMaterial;
   readonly publisher: Publisher;
   readonly measures: Measures;
@@ -93,7 +94,7 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
     post,
     onError,
   });
-  const gates = openGates((instance) => mayWrite(state(), instance, clock.bootMs()));
+  const gates = openGates((instance) => mayWrite(state(), instance, clock.bootMs()), parts.gateHost);
   const perform = createPerformer({
     ...parts,
     resource: spec.name,

@@ -99,12 +99,13 @@ export async function startReplicator(place: Place): Promise<Started> {
   const health = connectGrpc(HealthControl, `${LOOPBACK}:1`, tls);
   const driver = await openProcessDriver({
     runDir: join(place.folder, "run"),
-    runOf: (resource): ResourceSpec["run"] | undefined => replicator.runOf(resource),
+    runOf: (resource): ResourceSpec["run"] | undefined => replicator.specOf(resource)?.run,
     environment: { PATH: process.env.PATH, HOME: process.env.HOME, ...processRun().env },
     onError: (error) => log.warn("driver", { error }),
   });
   const replicator = createReplicator({
     host: "host-a",
+    gateHost: LOOPBACK,
     dataDir: join(place.folder, "data"),
     clock: systemClock,
     bus: Promise.resolve(place.bus),

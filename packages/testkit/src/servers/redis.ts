@@ -63,15 +63,17 @@ function urlAs(user: string, text: string): string {
 }
 
 export function redisConfig({
+  host = HOST,
   port,
   folder,
   password,
 }: {
+  host?: string;
   port: number;
   folder: string;
   password: string;
 }): string {
-  return `bind ${HOST}
+  return `bind ${host}
 port ${port}
 requirepass ${password}
 dir "${folder}"

@@ -20,6 +20,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   replay: () => import("./commands/replay.ts"),
   events: () => import("./commands/events.ts"),
   state: () => import("./commands/state.ts"),
+  streams: () => import("./commands/streams.ts"),
+  secrets: () => import("./commands/secrets.ts"),
   stop: () => import("./commands/stop.ts"),
   bench: () => import("./commands/bench.ts"),
   version: () => import("./commands/version.ts"),

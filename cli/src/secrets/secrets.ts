@@ -39,7 +39,7 @@ export async function makeSecrets({ folder, ...request }: SecretsRequest): Promi
     ...NATS_USERS.map(({ name }) =>
       secret(request, { name: `nats-${name}`, data: { password: passwordOf(`nats-${name}`) } }),
     ),
-    secret(request, { name: "nats-server", data: { "passwords.conf": natsPasswords(passwordOf) } }),
+    secret(request, { name: "nats-server", data: natsServer(passwordOf) }),
     secret(request, { name: "redis", data: redisPassword(passwordOf("redis")) }),
   ];
 }
@@ -74,14 +74,17 @@ function keptPassword(folder: string, name: string): string {
   );
 }
 
-/** Included by nats.conf, whose users name these variables. In quotes: a password may look like a number of bytes. */
-function natsPasswords(passwordOf: (name: string) => string): string {
-  const route = passwordOf("nats-route");
-  const lines = NATS_USERS.map(({ name }) => `${name}_password: "${passwordOf(`nats-${name}`)}"`);
-  lines.push(`${ROUTE_USER}_password: "${route}"`);
+/**
+ * Included by nats.conf, whose users name these variables. In quotes: a password may look like a number of bytes. The routes are
+ * a file of their own, because nats-server refuses a variable that nothing names, and a single server has no routes.
+ */
+function natsServer(passwordOf: (name: string) => string): Record<string, string> {
+  const passwords = NATS_USERS.map(({ name }) => `${name}_password: "${passwordOf(`nats-${name}`)}"`);
+  const route = passwordOf(`nats-${ROUTE_USER}`);
+  const routes = [`${ROUTE_USER}_password: "${route}"`];
   for (let index = 0; index < NATS_SERVERS; index += 1)
-    lines.push(`route_${index}: "nats://${ROUTE_USER}:${route}@nats-${index}.nats-servers:6222"`);
-  return `${lines.join("\n")}\n`;
+    routes.push(`route_${index}: "nats://${ROUTE_USER}:${route}@nats-${index}.nats-servers:6222"`);
+  return { "passwords.conf": `${passwords.join("\n")}\n`, "routes.conf": `${routes.join("\n")}\n` };
 }
 
 /** For the replicator the password, for redis.conf a line to include. */

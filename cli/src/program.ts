@@ -23,6 +23,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   host: () => import("./commands/host.ts"),
   join: () => import("./commands/join.ts"),
   mirror: () => import("./commands/mirror.ts"),
+  streams: () => import("./commands/streams.ts"),
+  secrets: () => import("./commands/secrets.ts"),
   stop: () => import("./commands/stop.ts"),
   bench: () => import("./commands/bench.ts"),
   version: () => import("./commands/version.ts"),

@@ -6,6 +6,7 @@
 import type { PoolSpec } from "@understudy/model/policy";
 import { type Applied, DriverError, type Plan, type PoolCounters, type TrafficDriver } from "./driver.ts";
 import { slotMapFile } from "./haproxy/config.ts";
+import { type RuntimeTls, runtimeConnector } from "./haproxy/runtime-address.ts";
 import { openSession, type Session } from "./haproxy/session.ts";
 import {
   type Change,
@@ -26,9 +27,9 @@ const STAT_BACKEND_AND_SERVERS = 6;
 
 type Pool = Pick<PoolSpec, "name" | "socket" | "backends">;
 
-/** Does not connect before its first call. */
-export function openHaproxyDriver(pool: Pool): TrafficDriver {
-  const session = openSession(pool.socket);
+/** Does not connect before its first call. `tls`: for a runtime API across a network. */
+export function openHaproxyDriver(pool: Pool, tls?: RuntimeTls): TrafficDriver {
+  const session = openSession(pool.socket, runtimeConnector(pool.socket, tls));
   const cuts = new Set<NodeJS.Timeout>();
   let known: { state: PoolState; generation: number } | undefined;
   let turn: Promise<unknown> = Promise.resolve();

@@ -177,12 +177,12 @@ function plain(headers: MsgHdrs | undefined): BusHeaders {
   return Object.fromEntries(headers.keys().map((key) => [key.toLowerCase(), headers.get(key)]));
 }
 
-/** Makes or updates every stream of the pipeline; for the user who may (set-up, not the services). */
-export async function ensureStreams(access: NatsAccess): Promise<void> {
+/** Makes or updates every stream of the pipeline; for the user who may (set-up, not the services). `replicas`: servers that keep each message. */
+export async function ensureStreams(access: NatsAccess, { replicas = 1 } = {}): Promise<void> {
   const connection = await open({ ...access, name: "ensure-streams" });
   try {
     const manager = await jetstreamManager(connection, { timeout: PUBLISH_TIMEOUT_MS });
-    for (const spec of STREAMS) await ensureStream(manager, spec);
+    for (const spec of STREAMS) await ensureStream(manager, spec, replicas);
   } finally {
     await connection.close();
   }
@@ -191,10 +191,12 @@ export async function ensureStreams(access: NatsAccess): Promise<void> {
 async function ensureStream(
   manager: Awaited<ReturnType<typeof jetstreamManager>>,
   spec: StreamSpec,
+  replicas: number,
 ): Promise<void> {
   const config = {
     subjects: spec.subjects.map((subject) => `${SUBJECT_PREFIX}.${subject}`),
     storage: StorageType.File,
+    num_replicas: replicas,
     max_age: nanos(spec.maxAgeMs),
     max_bytes: spec.maxBytes,
     max_msgs_per_subject: spec.lastPerSubject === 0 ? -1 : spec.lastPerSubject,

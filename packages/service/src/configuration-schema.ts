@@ -11,6 +11,8 @@ const MS_MAX = 24 * 3600 * 1000;
 const RESOURCES_MAX = 1000;
 const SHADOWS_MAX = 100;
 const SLOTS_MAX = 128;
+/** What fits into sun_path. */
+const SOCKET_MAX = 107;
 
 const label = z.string().refine(isLabel, "must be a DNS label: a-z, 0-9 and -, 1 to 63 characters");
 const endpoint = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}$/, "must be host:port");
@@ -226,7 +228,12 @@ const backends = z.strictObject({
 const pool = z.strictObject({
   name: label.describe("Name of the pool."),
   driver: z.enum(["haproxy", "memory"]).default("haproxy").describe("Traffic driver."),
-  socket: z.string().max(107).default("").describe("HAProxy: path of the runtime API socket (level admin)."),
+  socket: z
+    .string()
+    .max(SOCKET_MAX)
+    .regex(/^(tls:\/\/(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}|(?!tls:).*)$/, "must be a path or tls://host:port")
+    .default("")
+    .describe("HAProxy: path of the runtime API socket (level admin), or tls://host:port across a network."),
   backends: backends.prefault({}).describe("Names of the backends that the plan sets."),
   slots: z.int().min(1).max(SLOTS_MAX).default(8).describe("Servers prepared in each backend, named s1..sN."),
   frontend: z

@@ -1,13 +1,14 @@
 /** The balancer service: which share goes where, and does traffic obey? */
 
 import { connectJetStream } from "@understudy/bus/jetstream";
+import type { PoolSpec } from "@understudy/model/policy";
 import { systemClock } from "@understudy/service/clock";
 import { connectGrpc, serveGrpc } from "@understudy/service/grpc";
 import { openLog } from "@understudy/service/log";
 import { serveProbes } from "@understudy/service/probes";
 import { runService } from "@understudy/service/run";
 import { startTelemetry } from "@understudy/service/telemetry";
-import { readTls } from "@understudy/service/tls";
+import { PEER_NAME, readTls } from "@understudy/service/tls";
 import { openTrafficDriver } from "@understudy/traffic/open";
 import { HealthControl, ReplicationControl } from "@understudy/wire/gen/control";
 import { createBalancer } from "./balancer.ts";
@@ -25,7 +26,7 @@ await runService("balancer", async (own, env) => {
     bus,
     replicator,
     health,
-    openDriver: openTrafficDriver,
+    openDriver: (pool: PoolSpec) => openTrafficDriver(pool, { ...tls, peerName: PEER_NAME }),
     clock: systemClock,
     telemetry,
     log,

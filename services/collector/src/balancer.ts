@@ -3,19 +3,22 @@
 import type { PoolSpec } from "@understudy/model/policy";
 import type { TrafficDriver } from "@understudy/traffic/driver";
 import { openHaproxyDriver } from "@understudy/traffic/haproxy";
+import type { RuntimeTls } from "@understudy/traffic/haproxy/runtime-address";
 import { timed } from "./moment.ts";
 import type { PoolReading } from "./reading.ts";
 
 export type OpenTraffic = (pool: PoolSpec) => TrafficDriver | undefined;
 
-/** A balancer in memory lives in another process: there is nothing to read. */
-export function openTraffic(pool: PoolSpec): TrafficDriver | undefined {
-  switch (pool.driver) {
-    case "haproxy":
-      return openHaproxyDriver(pool);
-    case "memory":
-      return undefined;
-  }
+/** A balancer in memory lives in another process: there is nothing to read. `tls`: for one across a network. */
+export function trafficOpener(tls: RuntimeTls): OpenTraffic {
+  return (pool) => {
+    switch (pool.driver) {
+      case "haproxy":
+        return openHaproxyDriver(pool, tls);
+      case "memory":
+        return undefined;
+    }
+  };
 }
 
 export class PoolReader {

@@ -9,7 +9,7 @@ import type { Log } from "@understudy/service/log";
 import type { Actor } from "@understudy/service/run";
 import type { Telemetry } from "@understudy/service/telemetry";
 import { rolesFromWire } from "@understudy/wire/roles";
-import { type OpenTraffic, openTraffic } from "./balancer.ts";
+import type { OpenTraffic } from "./balancer.ts";
 import { collect } from "./loop.ts";
 import { readMachineUnits } from "./proc.ts";
 import { Readers } from "./readers.ts";
@@ -28,8 +28,7 @@ export type CollectorParts = {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly log: Log;
-  /** By default the drivers of drivers/traffic. */
-  readonly openTraffic?: OpenTraffic;
+  readonly openTraffic: OpenTraffic;
 };
 
 export function createCollector(parts: CollectorParts): { actors: Actor[]; close(): Promise<void> } {
@@ -39,7 +38,7 @@ export function createCollector(parts: CollectorParts): { actors: Actor[]; close
     host,
     units: readMachineUnits(),
     ...(parts.cgroupRoot === undefined ? {} : { cgroupRoot: parts.cgroupRoot }),
-    openTraffic: parts.openTraffic ?? openTraffic,
+    openTraffic: parts.openTraffic,
     timeoutMs: intervalMs * TIMEOUT_SHARE,
     failed: instruments.readFailed,
   });

@@ -12,11 +12,15 @@
 import { join } from "node:path";
 import { asLabel } from "@understudy/model/names";
 import type { PoolSpec } from "@understudy/model/policy";
+import { remoteOf } from "./runtime-address.ts";
 
 const PLUG_FILE = "plug.lua";
 /** HAProxy 2.6 does not hand the arguments of lua-load to the script, but its own environment. */
 const PLUG_VARIABLE = "UNDERSTUDY_PLUGS";
 const PLUG_PATH = "/__plug";
+
+/** Names in the certificates of those who may use the runtime API across a network. */
+const RUNTIME_CALLERS = ["balancer", "collector"];
 
 /** More than any pool needs by far, and few enough that `show stat` stays cheap. */
 export const SLOTS_MAX = 128;
@@ -32,6 +36,8 @@ export type HaproxyOptions = {
   /** Connections in work at one server; what comes on top waits in HAProxy. */
   readonly serverConnectionsMax?: number;
   readonly threads?: number;
+  /** For a runtime API across a network: folder with ca.crt, tls.crt and its key as tls.crt.key, where HAProxy looks for it. */
+  readonly tlsDir?: string;
 };
 
 /** Name of the map in which the driver keeps the slots of a pool. */
@@ -42,7 +48,7 @@ export function slotMapFile(pool: string): string {
 /** The text of haproxy.cfg; throws a RangeError on values that cannot stand in one. */
 export function renderHaproxyConfig(options: HaproxyOptions): string {
   checkOptions(options);
-  return [globals, defaults, frontend, readBackend, writeBackend, plugs]
+  return [globals, defaults, frontend, readBackend, writeBackend, plugs, remoteRuntime]
     .map((section) => section(options))
     .join("\n");
 }
@@ -52,12 +58,16 @@ export function haproxyFiles(pool: string): Readonly<Record<string, string>> {
   return { [PLUG_FILE]: PLUG_SCRIPT, [slotMapFile(pool)]: "" };
 }
 
-function checkOptions({ dir, pool, healthPath, reads = [] }: HaproxyOptions): void {
+function checkOptions({ dir, pool, healthPath, reads = [], tlsDir }: HaproxyOptions): void {
   const slots = pool.slots;
   if (!Number.isInteger(slots) || slots < 1 || slots > SLOTS_MAX)
     throw new RangeError(`pool ${pool.name}: slots ${slots}, must be 1 to ${SLOTS_MAX}`);
   // One stray space or newline in a value would become another directive.
-  for (const word of [dir, pool.socket, pool.frontend, pool.backends.reads, pool.backends.writes, ...reads]) {
+  const remote = remoteOf(pool.socket) !== undefined;
+  if (remote !== (tlsDir !== undefined))
+    throw new RangeError(`pool ${pool.name}: tls://host:port and a folder of certificates go together`);
+  const words = [dir, pool.socket, pool.frontend, pool.backends.reads, pool.backends.writes, tlsDir ?? dir];
+  for (const word of [...words, ...reads]) {
     if (!/^[\w./:@-]+$/.test(word))
       throw new RangeError(`pool ${pool.name}: "${word}" cannot stand in haproxy.cfg`);
   }
@@ -65,7 +75,8 @@ function checkOptions({ dir, pool, healthPath, reads = [] }: HaproxyOptions): vo
     throw new RangeError(`pool ${pool.name}: health path "${healthPath}" cannot stand in haproxy.cfg`);
 }
 
-function globals({ dir, pool, threads = 1 }: HaproxyOptions): string {
+function globals(options: HaproxyOptions): string {
+  const { dir, pool, threads = 1 } = options;
   const plugged = [pool.backends.reads, pool.backends.writes].map((name) => `unix@${plugSocket(dir, name)}`);
   return `# Rendered by Understudy; the reasons are in drivers/traffic/README.md.
 global
@@ -75,9 +86,13 @@ global
   hard-stop-after 30s
   setenv ${PLUG_VARIABLE} "${plugged.join(" ")}"
   lua-load ${join(dir, PLUG_FILE)}
-  stats socket ${pool.socket} mode 600 level admin
+  stats socket ${localSocket(options)} mode 600 level admin
   stats timeout 24d
 `;
+}
+
+function localSocket({ dir, pool }: HaproxyOptions): string {
+  return remoteOf(pool.socket) ? join(dir, "admin.sock") : pool.socket;
 }
 
 function defaults(): string {
@@ -179,6 +194,28 @@ frontend hole
   http-request tarpit deny_status 425 if { path ${PLUG_PATH} }
   http-request lua.pause
   http-request return status 425
+`;
+}
+
+/**
+ * The runtime API for those who have a certificate of our authority and the right name in it. HAProxy 2.6 takes `ssl` on
+ * a stats socket and then speaks plain text there, so a front end of its own leads to the local socket.
+ */
+function remoteRuntime(options: HaproxyOptions): string {
+  const remote = remoteOf(options.pool.socket);
+  if (!remote) return "";
+  const dir = options.tlsDir!;
+  return `frontend runtime
+  mode tcp
+  bind *:${remote.port} ssl crt ${join(dir, "tls.crt")} ca-file ${join(dir, "ca.crt")} verify required ssl-min-ver TLSv1.2
+  timeout client 24d
+  tcp-request content reject unless { ssl_c_s_dn(CN) -m str ${RUNTIME_CALLERS.join(" ")} }
+  default_backend runtime
+
+backend runtime
+  mode tcp
+  timeout server 24d
+  server local unix@${localSocket(options)}
 `;
 }
 

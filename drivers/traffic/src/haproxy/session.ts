@@ -3,7 +3,7 @@
  * "\n> ", so commands can be sent in one write and their answers counted: 0.04 ms a command instead of a connection each.
  */
 
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { DriverError } from "../driver.ts";
 
 const PROMPT = "\n> ";
@@ -28,7 +28,8 @@ type Waiting = {
   reject(error: DriverError): void;
 };
 
-export function openSession(path: string): Session {
+/** `path` only names it in errors; `connect` opens one connection to it. */
+export function openSession(path: string, connect: () => Socket): Session {
   const waiting: Waiting[] = [];
   let socket: Socket | undefined;
   let generation = 0;
@@ -47,7 +48,7 @@ export function openSession(path: string): Session {
 
   function connected(): Socket {
     if (socket) return socket;
-    const fresh = connect(path);
+    const fresh = connect();
     socket = fresh;
     fresh.setEncoding("latin1");
     fresh.on("data", (chunk: string) => receive(chunk));

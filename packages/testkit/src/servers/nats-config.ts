@@ -5,11 +5,14 @@ import type { NatsUser } from "./nats-users.ts";
 const MEMORY_STORE = "256MB";
 const FILE_STORE = "4GB";
 
+/** `password`: the password itself. */
+type UserWithPassword = NatsUser & { readonly password: string };
+
 export type NatsSettings = {
   readonly host: string;
   readonly port: number;
   readonly storeDir: string;
-  readonly users: readonly (NatsUser & { readonly password: string })[];
+  readonly users: readonly UserWithPassword[];
 };
 
 export function natsConfig({ host, port, storeDir, users }: NatsSettings): string {
@@ -22,17 +25,22 @@ jetstream {
   max_memory_store: ${MEMORY_STORE}
   max_file_store: ${FILE_STORE}
 }
-authorization {
+${natsUsers(users, ({ password }) => quote(password))}`;
+}
+
+/** The users and their rights, in the words of nats-server.conf. `password` gives each one's as it is to stand there, such as "$variable". */
+export function natsUsers<U extends NatsUser>(users: readonly U[], password: (user: U) => string): string {
+  return `authorization {
   users = [
-${users.map(renderUser).join("\n")}
+${users.map((user) => renderUser(user, password(user))).join("\n")}
   ]
 }
 `;
 }
 
-function renderUser(user: NatsUser & { password: string }): string {
+function renderUser(user: NatsUser, password: string): string {
   return `    {
-      user: ${quote(user.name)}, password: ${quote(user.password)}
+      user: ${quote(user.name)}, password: ${password}
       permissions {
         publish { allow: [${user.publish.map(quote).join(", ")}] }
         subscribe { allow: [${user.subscribe.map(quote).join(", ")}] }

@@ -1,7 +1,7 @@
 /**
- * What a small change costs on the wire: 1 % of the 4 KiB blocks of 256 MB, scattered, between two ends of a mirror over
- * TLS. A proxy between them counts every byte both ways, handshakes excluded, so wireRatio is exact on any machine; the
- * times are not. Where rsync is installed it moves the same change between the same folders.
+ * What a change costs on the wire, in both directions, between two ends of a mirror over TLS: 1 % of the 4 KiB blocks of
+ * 1 GiB, one byte inserted at the head of 256 MB, 1,000 small files renamed, and nothing at all. The bytes are exact on any
+ * machine, the times are not. Where rsync is installed it moves the same changes between the same folders.
  */
 
 import { execFileSync } from "node:child_process";
@@ -9,211 +9,170 @@ import { randomFillSync } from "node:crypto";
 import {
   closeSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
-  rmSync,
+  renameSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { type AddressInfo, connect, createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { MirroredState, MirrorPrimary, MirrorShadow } from "@understudy/mirror/engine";
-import { listenMirror } from "@understudy/mirror/listener";
-import { openPrimary } from "@understudy/mirror/primary";
-import { POSITION_ZERO } from "@understudy/model/position";
-import { systemClock } from "@understudy/service/clock";
-import { createAuthority, issueCertificate, readTls } from "@understudy/service/tls";
+import { HEARTBEAT_MS } from "@understudy/mirror/feed-session";
 import { NOISE_SHARE_MAX, startNoise } from "@understudy/testkit/noise";
+import { type Random, seededRandom } from "@understudy/testkit/random";
 import type { BenchOptions, BenchResult } from "./main.ts";
+import { type MirrorEnds, withMirror } from "./mirror-ends.ts";
 
 const BLOCK_BYTES = 4096;
+const MB = 1024 * 1024;
 const FILES = 64;
-const DEFAULT_MB = 256;
+const BLOCKS_MB = 1024;
 const CHANGED_SHARE = 0.01;
-const WAIT_MS_MAX = 120_000;
-const TICK_MS = 60_000;
+const INSERT_MB = 256;
+const SMALL_FILES = 1_000;
+const SMALL_BYTES = 4_000;
+/** Nothing is sent by a quiet mirror but a heartbeat and its answer: that is a round. */
+const IDLE_ROUNDS = 20;
+const SETTLE_MS = 1_500;
+
+type Change = {
+  readonly name: string;
+  readonly fill: (dir: string, random: Random) => void;
+  /** Changes the state and resolves with the bytes of contents that changed. */
+  readonly change: (dir: string, random: Random) => number;
+};
+
+type Cost = {
+  readonly payloadBytes: number;
+  readonly wireBytes: number;
+  readonly idleBytes: number;
+  readonly rsyncBytes: number | null;
+  readonly rsyncIdleBytes: number | null;
+  readonly deltaMs: number;
+  readonly seedMs: number;
+  readonly equal: boolean;
+};
 
 export async function run(options: BenchOptions): Promise<BenchResult> {
-  const megabytes = Number(options.get("mb") ?? DEFAULT_MB);
-  const seed = Number(options.get("seed") ?? 1);
-  const dir = mkdtempSync(join(tmpdir(), "understudy-bench-delta-"));
-  const close: (() => Promise<void> | void)[] = [() => rmSync(dir, { recursive: true, force: true })];
-  try {
-    return await measure({ dir, megabytes, seed, own: (end) => void close.push(end) });
-  } finally {
-    for (const end of close.reverse()) await end();
-  }
-}
-
-async function measure({
-  dir,
-  megabytes,
-  seed,
-  own,
-}: {
-  dir: string;
-  megabytes: number;
-  seed: number;
-  own: (close: () => Promise<void> | void) => void;
-}): Promise<BenchResult> {
-  const state = (name: string): MirroredState => {
-    const folder = join(dir, name);
-    mkdirSync(folder, { recursive: true });
-    return { resource: "bench", dir: folder, paths: ["."], consistency: "none" };
-  };
-  const fileBytes = Math.floor((megabytes * 1024 * 1024) / FILES / BLOCK_BYTES) * BLOCK_BYTES;
-  const files = Array.from({ length: FILES }, (_, index) => join(state("primary").dir, `file-${index}`));
-  for (const file of files) writeFileSync(file, randomFillSync(Buffer.allocUnsafe(fileBytes)));
-
-  const { primary, shadow, wire } = await openEnds(dir, { state, own });
-  const seeded = await timed(() => visible(primary, shadow));
-  const rsyncFrom = join(dir, "rsync");
-  const hasRsync = installed("rsync");
-  if (hasRsync) execFileSync("cp", ["-a", state("primary").dir, rsyncFrom]);
-
+  const number = (name: string, otherwise: number) => Number(options.get(name) ?? otherwise);
+  const seed = number("seed", 1);
   const noise = startNoise();
-  const changed = changeBlocks(files, { blocksPerFile: fileBytes / BLOCK_BYTES, seed });
-  const before = wire();
-  const delta = await timed(() => visible(primary, shadow));
-  const wireBytes = wire() - before;
+  const blocks = await measure(changedBlocks(number("mb", BLOCKS_MB)), seed);
+  const insert = await measure(insertedByte(number("insert-mb", INSERT_MB)), seed);
+  const rename = await measure(renamedFiles(number("files", SMALL_FILES)), seed);
   const { stealShare, otherShare, load1 } = noise();
-
-  const payloadBytes = changed * BLOCK_BYTES;
-  const equal = files.every((file, index) =>
-    readFileSync(file).equals(readFileSync(join(state("shadow").dir, `file-${index}`))),
-  );
-  const rsyncBytes = hasRsync ? rsync(state("primary").dir, rsyncFrom) : null;
+  const costs = { blocks, insert, rename };
   return {
-    valid: equal,
-    stateBytes: primary.stateBytes(),
-    changedBlocks: changed,
-    payloadBytes,
-    wireBytes,
-    wireRatio: wireBytes / payloadBytes,
-    deltaMs: Math.round(delta),
-    seedMs: Math.round(seeded),
-    seedBytes: primary.shadows()[0]!.seedBytes,
-    rsyncBytes,
-    rsyncRatio: rsyncBytes === null ? null : rsyncBytes / payloadBytes,
-    equal,
+    valid: Object.values(costs).every(({ equal }) => equal),
+    wireRatio: blocks.wireBytes / blocks.payloadBytes,
+    insertBytes: insert.wireBytes,
+    renameBytes: rename.wireBytes,
+    idleBytes: Math.max(...Object.values(costs).map(({ idleBytes }) => idleBytes)),
+    rsync: {
+      wireRatio: blocks.rsyncBytes === null ? null : blocks.rsyncBytes / blocks.payloadBytes,
+      insertBytes: insert.rsyncBytes,
+      renameBytes: rename.rsyncBytes,
+      idleBytes: rename.rsyncIdleBytes,
+    },
+    ...costs,
     timesValid: stealShare <= NOISE_SHARE_MAX && load1 <= 2,
     noise: { stealShare, busyShare: otherShare, load1 },
   };
 }
 
-async function openEnds(
-  dir: string,
-  {
-    state,
-    own,
-  }: { state: (name: string) => MirroredState; own: (close: () => Promise<void> | void) => void },
-): Promise<{ primary: MirrorPrimary; shadow: MirrorShadow; wire: () => number }> {
-  await issueCertificate(await createAuthority(join(dir, "ca")), {
-    name: "replicator",
-    dir: join(dir, "tls"),
+async function measure({ name, fill, change }: Change, seed: number): Promise<Cost> {
+  const random = seededRandom(seed);
+  return withMirror({ name: `delta-${name}`, fill: (dir) => fill(dir, random) }, async (ends) => {
+    const seedMs = await ends.visibleMs();
+    const idleBytes = await idle(ends);
+    const rsyncTo = join(ends.dir, "rsync");
+    const hasRsync = installed("rsync");
+    if (hasRsync) execFileSync("cp", ["-a", ends.from, rsyncTo]);
+    const before = ends.wireBytes();
+    const payloadBytes = change(ends.from, random);
+    const deltaMs = await ends.visibleMs();
+    // The last answers are on their way.
+    await sleep(HEARTBEAT_MS);
+    const wireBytes = ends.wireBytes() - before;
+    const equal = sameFiles(ends.from, ends.to);
+    const rsyncBytes = hasRsync ? rsync(ends.from, rsyncTo) : null;
+    const rsyncIdleBytes = hasRsync ? rsync(ends.from, rsyncTo) : null;
+    return { payloadBytes, wireBytes, idleBytes, rsyncBytes, rsyncIdleBytes, deltaMs, seedMs, equal };
   });
-  const common = {
-    tls: readTls(join(dir, "tls")),
-    clock: systemClock,
-    onError: (error: Error) => console.error(`delta bench: ${error.message}`),
-  };
-  const listener = await listenMirror({ host: "127.0.0.1", port: 0, ...common });
-  own(() => listener.close());
-  const shadow = await listener.openShadow({
-    state: state("shadow"),
-    instance: "shadow",
-    incarnation: "1",
-    workDir: join(dir, "shadow-work"),
-  });
-  const proxy = await countingProxy(listener.port);
-  own(proxy.close);
-  const primary = await openPrimary({
-    state: state("primary"),
-    epoch: 1,
-    from: POSITION_ZERO,
-    tickMs: TICK_MS,
-    workDir: join(dir, "primary-work"),
-    ...common,
-  });
-  own(() => primary.close());
-  primary.attach({ instance: "shadow", incarnation: "1", address: `127.0.0.1:${proxy.port}` });
-  return { primary, shadow, wire: proxy.bytes };
 }
 
-/** Seals now and waits until the shadow shows it. */
-async function visible(primary: MirrorPrimary, shadow: MirrorShadow): Promise<void> {
-  const { root } = await primary.seal();
-  const deadline = performance.now() + WAIT_MS_MAX;
-  while (shadow.visible().root !== root) {
-    if (performance.now() > deadline)
-      throw new Error(`the shadow does not show the state within ${WAIT_MS_MAX} ms`);
-    await sleep(1);
-  }
+/** Bytes of a round in which nothing has changed. */
+async function idle(ends: MirrorEnds): Promise<number> {
+  await sleep(SETTLE_MS);
+  const before = ends.wireBytes();
+  await sleep(IDLE_ROUNDS * HEARTBEAT_MS);
+  return (ends.wireBytes() - before) / IDLE_ROUNDS;
 }
 
-async function timed(work: () => Promise<void>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
-}
-
-/** Rewrites whole blocks at seeded places, spread over all files; returns how many. */
-function changeBlocks(
-  files: readonly string[],
-  { blocksPerFile, seed }: { blocksPerFile: number; seed: number },
-): number {
-  const random = randomFrom(seed);
-  const total = files.length * blocksPerFile;
-  const chosen = new Set<number>();
-  while (chosen.size < Math.round(total * CHANGED_SHARE)) chosen.add(Math.floor(random() * total));
-  for (const block of chosen) {
-    const file = openSync(files[Math.floor(block / blocksPerFile)]!, "r+");
-    const data = randomFillSync(Buffer.allocUnsafe(BLOCK_BYTES));
-    writeSync(file, data, 0, BLOCK_BYTES, (block % blocksPerFile) * BLOCK_BYTES);
-    closeSync(file);
-  }
-  return chosen.size;
-}
-
-/** Mulberry32: small, and the same sequence everywhere. */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** Passes TCP on to `port` and counts what goes through, both ways. */
-async function countingProxy(
-  port: number,
-): Promise<{ port: number; bytes: () => number; close: () => Promise<void> }> {
-  let bytes = 0;
-  const server = createServer((client) => {
-    const onward = connect({ host: "127.0.0.1", port, noDelay: true });
-    client.setNoDelay(true);
-    for (const [from, to] of [
-      [client, onward],
-      [onward, client],
-    ] as const) {
-      from.on("data", (chunk) => {
-        bytes += chunk.length;
-      });
-      from.on("error", () => to.destroy());
-      from.pipe(to);
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+function changedBlocks(megabytes: number): Change {
+  const perFile = Math.floor((megabytes * MB) / FILES / BLOCK_BYTES);
   return {
-    port: (server.address() as AddressInfo).port,
-    bytes: () => bytes,
-    close: () => new Promise((resolve) => server.close(() => resolve())),
+    name: "blocks",
+    fill(dir) {
+      for (let file = 0; file < FILES; file += 1)
+        writeFileSync(join(dir, `file-${file}`), randomBytes(perFile * BLOCK_BYTES));
+    },
+    change(dir, random) {
+      const total = FILES * perFile;
+      const chosen = new Set<number>();
+      while (chosen.size < Math.round(total * CHANGED_SHARE)) chosen.add(random.integer(0, total));
+      for (const block of chosen) {
+        const file = openSync(join(dir, `file-${Math.floor(block / perFile)}`), "r+");
+        writeSync(file, randomBytes(BLOCK_BYTES), 0, BLOCK_BYTES, (block % perFile) * BLOCK_BYTES);
+        closeSync(file);
+      }
+      return chosen.size * BLOCK_BYTES;
+    },
   };
+}
+
+function insertedByte(megabytes: number): Change {
+  return {
+    name: "insert",
+    fill: (dir) => writeFileSync(join(dir, "large"), randomBytes(megabytes * MB)),
+    change(dir) {
+      const file = join(dir, "large");
+      writeFileSync(file, Buffer.concat([Buffer.from("+"), readFileSync(file)]));
+      return 1;
+    },
+  };
+}
+
+function renamedFiles(count: number): Change {
+  return {
+    name: "rename",
+    fill(dir) {
+      mkdirSync(join(dir, "folder"));
+      for (let file = 0; file < count; file += 1)
+        writeFileSync(join(dir, `folder/customer-${file}.json`), randomBytes(SMALL_BYTES));
+    },
+    change(dir) {
+      for (let file = 0; file < count; file += 1)
+        renameSync(join(dir, `folder/customer-${file}.json`), join(dir, `folder/archived-${file}.json`));
+      return 0;
+    },
+  };
+}
+
+function randomBytes(length: number): Buffer {
+  return randomFillSync(Buffer.allocUnsafe(length));
+}
+
+function sameFiles(one: string, other: string): boolean {
+  const files = (dir: string) =>
+    readdirSync(dir, { recursive: true, withFileTypes: true })
+      .filter((each) => each.isFile())
+      .map((each) => join(each.parentPath, each.name).slice(dir.length))
+      .sort();
+  const names = files(one);
+  if (names.join("\n") !== files(other).join("\n")) return false;
+  return names.every((name) => readFileSync(join(one, name)).equals(readFileSync(join(other, name))));
 }
 
 function installed(program: string): boolean {
@@ -229,7 +188,7 @@ function installed(program: string): boolean {
 function rsync(from: string, to: string): number {
   const report = execFileSync(
     "rsync",
-    ["-a", "--no-whole-file", `--block-size=${BLOCK_BYTES}`, "--stats", `${from}/`, `${to}/`],
+    ["-a", "--delete", "--no-whole-file", `--block-size=${BLOCK_BYTES}`, "--stats", `${from}/`, `${to}/`],
     { encoding: "utf8" },
   );
   const count = (what: string) =>

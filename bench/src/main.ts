@@ -13,7 +13,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     load: () => import("./pipeline.ts"),
   },
   delta: {
-    about: "1 % of the 4 KiB blocks of 256 MB changed: bytes on the wire",
+    about: "changed blocks, an inserted byte, renames and nothing: bytes on the wire, rsync beside",
     load: () => import("./delta.ts"),
   },
   "reactive-sweep": {

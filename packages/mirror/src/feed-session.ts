@@ -18,7 +18,7 @@ import type { DeltaRing } from "./ring.ts";
 import type { Link, Transport } from "./transport.ts";
 import { sendWindow } from "./window.ts";
 
-const HEARTBEAT_MS = 400;
+export const HEARTBEAT_MS = 400;
 /** A connection over which nothing came for so long is given up. */
 const SILENCE_MAX_MS = 5_000;
 

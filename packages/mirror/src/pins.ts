@@ -10,8 +10,8 @@ import { join } from "node:path";
 import { errnoOf, MirrorError } from "./error.ts";
 
 export interface Pins {
-  /** Of a regular file; resolves with the pin's name. Durable after `sync`. */
-  pin(file: string): Promise<string>;
+  /** Of a regular file; resolves with the pin's name. Durable after `sync`, which syncs contents unless they are already. */
+  pin(file: string, options: { isSynced: boolean }): Promise<string>;
   at(name: string): string;
   open(name: string): Promise<FileHandle>;
   sync(): Promise<void>;
@@ -25,7 +25,8 @@ const NAME = /^[0-9]{1,15}$/;
 export async function openPins(dir: string): Promise<Pins> {
   await mkdir(dir, { recursive: true });
   let number = Math.max(0, ...(await readdir(dir)).filter((name) => NAME.test(name)).map(Number));
-  let unsynced: string[] = [];
+  /** Paths; the folder itself when any link is. */
+  const unsynced = new Set<string>();
 
   function at(name: string): string {
     if (!NAME.test(name)) throw new MirrorError("io", `the journal names a pin "${name.slice(0, 100)}"`);
@@ -34,31 +35,37 @@ export async function openPins(dir: string): Promise<Pins> {
 
   return {
     at,
-    async pin(file) {
+    async pin(file, { isSynced }) {
       number += 1;
       const name = String(number);
-      try {
-        await link(file, at(name));
-      } catch (error) {
-        if (!UNLINKABLE.has(errnoOf(error))) throw error;
+      if (!(await isLinked(file, at(name)))) {
         await copyFile(file, at(name), constants.COPYFILE_FICLONE);
-      }
-      unsynced.push(name);
+        unsynced.add(at(name));
+      } else if (!isSynced) unsynced.add(at(name));
+      unsynced.add(dir);
       return name;
     },
     open: (name) => open(at(name), constants.O_RDONLY | constants.O_NOFOLLOW),
     async sync() {
-      if (unsynced.length === 0) return;
-      const names = unsynced;
-      unsynced = [];
-      for (const path of [...names.map(at), dir]) {
+      for (const path of [...unsynced]) {
         const file = await open(path, constants.O_RDONLY);
         await file.sync().finally(() => file.close());
+        unsynced.delete(path);
       }
     },
     async clear() {
-      unsynced = [];
+      unsynced.clear();
       for (const name of await readdir(dir)) await rm(join(dir, name), { force: true });
     },
   };
+}
+
+async function isLinked(file: string, name: string): Promise<boolean> {
+  try {
+    await link(file, name);
+    return true;
+  } catch (error) {
+    if (UNLINKABLE.has(errnoOf(error))) return false;
+    throw error;
+  }
 }

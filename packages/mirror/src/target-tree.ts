@@ -77,7 +77,7 @@ export async function treeTarget({ dir, roots, workDir, onError }: TreeTargetOpt
         if ((await kindAt(place.at(folder))) !== "folder") throw noSource(path);
       }
       if ((await kindAt(place.at(path))) !== "file") throw noSource(path);
-      return pins.pin(place.at(path));
+      return pins.pin(place.at(path), { isSynced: !unsynced.has(place.at(path)) });
     },
     close: () => undefined,
   };

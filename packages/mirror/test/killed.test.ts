@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
@@ -135,6 +136,60 @@ test("a shadow of files killed at any point shows whole files of one version", a
   }
 });
 
+test("a shadow killed while contents move between names and places shows one version or the next", async (t) => {
+  const world = await openWorld(t);
+  const at = (path: string) => world.at("one", path);
+  const fill = (seed: number, bytes: number) => {
+    const block = createHash("sha512").update(String(seed)).digest();
+    return Buffer.concat(
+      Array.from({ length: Math.ceil(bytes / 65) }, (_, n) => Buffer.concat([block, Buffer.of(n % 251)])),
+    );
+  };
+  mkdirSync(at("in"));
+  for (let file = 0; file < 8; file += 1) writeFileSync(at(`in/f${file}`), fill(file, 40_000 + file));
+  writeFileSync(at("large"), fill(99, 1_500_000));
+  const contents = (name: string): Map<string, string> => {
+    const files = readdirSync(world.at(name, "."), { recursive: true, withFileTypes: true }).filter((each) =>
+      each.isFile(),
+    );
+    return new Map(
+      files.map((each) => {
+        const path = join(each.parentPath, each.name);
+        return [
+          path.slice(world.at(name, ".").length),
+          createHash("sha256").update(readFileSync(path)).digest("hex"),
+        ];
+      }),
+    );
+  };
+  const primary = await world.primary();
+  let running = await startShadow(t, world, { name: "two" });
+  primary.attach({ instance: "two", incarnation: "i1", address: `127.0.0.1:${running.port}` });
+  await until("seeded", () => running.at().visible.version > 0);
+  const known = new Set(contents("one").values());
+  for (let round = 1; round <= KILLS; round += 1) {
+    const [from, to] = round % 2 ? ["in", "out"] : ["out", "in"];
+    renameSync(at(from!), at(to!));
+    renameSync(at(`${to}/f1`), at(`${to}/g`));
+    renameSync(at(`${to}/f2`), at(`${to}/f1`));
+    renameSync(at(`${to}/g`), at(`${to}/f2`));
+    const large = readFileSync(at("large"));
+    writeFileSync(at("large"), Buffer.concat([Buffer.from(`${round}`), large]));
+    for (const hash of contents("one").values()) known.add(hash);
+    const { version } = await primary.seal();
+    await sleep((round * 7) % KILL_WITHIN_MS);
+    const acknowledged = primary.shadows()[0]!.durable;
+    await kill(running.process);
+    for (const [path, hash] of contents("two")) assert.ok(known.has(hash), `${path} is of no version`);
+    running = await startShadow(t, world, { name: "two", port: running.port });
+    assert.ok(running.at().durable.version >= acknowledged.version, "what was acknowledged is there");
+    await until("it shows the version", () => running.at().visible.version >= version);
+    assert.deepEqual(contents("two"), contents("one"));
+  }
+  const { seedBytes } = primary.shadows()[0]!;
+  assert.ok(seedBytes < 2_000_000, `seeded once: ${seedBytes} bytes`);
+});
+
 test("a critical version that was acknowledged is on the shadow that is promoted", async (t) => {
   const world = await openWorld(t, { consistency: "sqlite", paths: ["catalog.db"] });
   const database = new DatabaseSync(world.at("one", "catalog.db"));
@@ -203,7 +258,7 @@ test("a shadow whose journal has started again many times is opened where it sto
   const primary = await world.primary();
   attach(primary, listener, "two");
   for (let round = 1; round <= 12; round += 1) {
-    writeFileSync(world.at("one", "file"), Buffer.alloc(1_500_000, round));
+    writeFileSync(world.at("one", "file"), randomBytes(1_500_000));
     await caughtUp(primary, shadow);
   }
   const { deltaBytes } = primary.shadows()[0]!;

@@ -54,7 +54,7 @@ function absorb(state: ResourceState, event: Event, at: At): Step {
     case "host-asked":
       return hostAsked(state, event, at);
     case "host-told":
-      return leadsHere(state) ? hostTold(state, event, at) : step(state);
+      return state.adopted && leadsHere(state) ? hostTold(state, event, at) : step(state);
     case "host-away":
       return step(hostAway(state, event.host));
     case "store-failed":

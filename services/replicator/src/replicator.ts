@@ -27,7 +27,7 @@ import type { Verdict as WireVerdict } from "@understudy/wire/gen/health";
 import { verdictFromWire } from "@understudy/wire/roles";
 import { replicationControl } from "./control.ts";
 import { hostControl } from "./hosts/host-control.ts";
-import { dataOf, isHostOf, keepersOf } from "./hosts/keepers.ts";
+import { dataOf, environmentOf, isHostOf, keepersOf } from "./hosts/keepers.ts";
 import { letGoOfOthers } from "./let-go.ts";
 import type { MirrorEngine } from "./mirrors.ts";
 import { createOutbox } from "./outbox.ts";
@@ -110,7 +110,8 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
       known?.setOthers(others);
       if (known) continue;
       const isHome = keepers[0] === host;
-      const shared = { ...parts, ...link, publisher, measures, isHome, others };
+      const instanceEnv = () => environmentOf(configuration, { resource: spec.name, host });
+      const shared = { ...parts, ...link, publisher, measures, isHome, others, instanceEnv };
       units.set(spec.name, await openUnit(spec, shared));
     }
     const named = new Set(ours.map((spec) => spec.name));

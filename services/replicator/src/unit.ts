@@ -29,6 +29,8 @@ export type UnitParts = {
   readonly isHome: boolean;
   /** The other hosts that may keep its instances. */
   readonly others: readonly HostSpec[];
+  /** What instances are told besides. */
+  readonly instanceEnv: () => Readonly<Record<string, string>>;
   readonly dataDir: string;
   readonly clock: Clock;
   readonly store: Store;
@@ -85,7 +87,7 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
       for (const listener of [...progressed]) listener();
     },
   });
-  const instances = openInstances({ spec: () => state().spec, driver: parts.driver, folders, post });
+  const instances = openInstances({ spec: () => state().spec, driver: parts.driver, folders, env: parts.instanceEnv, post });
   const elsewhere = openElsewhere({
     resource: spec.name,
     tls: parts.tls,
@@ -136,8 +138,9 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
   }
 
   const running = await instances.list();
-  loop.post({ kind: "adopted", kept, running });
+  // First: what is adopted may be kept there.
   elsewhere.follow(parts.others);
+  loop.post({ kind: "adopted", kept, running });
   return {
     state,
     post,

@@ -4,6 +4,8 @@ export type CatalogConfig = {
   readonly resource: string;
   readonly instance: string;
   readonly stateDir: string;
+  /** IP address to listen at. */
+  readonly address: string;
   readonly port: number;
   readonly roleFile: string;
   /** Where `Barrier` is asked for; undefined: this service runs alone and critical writes are not confirmed. */
@@ -40,6 +42,7 @@ export function readConfig(env: Environment): CatalogConfig {
     resource: text("UNDERSTUDY_RESOURCE"),
     instance: text("UNDERSTUDY_INSTANCE"),
     stateDir: text("UNDERSTUDY_STATE_DIR"),
+    address: env.UNDERSTUDY_ADDRESS ?? "127.0.0.1",
     port: number("UNDERSTUDY_PORT"),
     roleFile: text("UNDERSTUDY_ROLE_FILE"),
     replicator: address === "" ? undefined : { address, tlsDir: text("UNDERSTUDY_TLS_DIR") },

@@ -110,6 +110,8 @@ export type HostSpec = {
   readonly control: string;
   /** Where its replicator takes mirror data; the dedicated link where there is one. */
   readonly data: string;
+  /** IP address at which its instances and gates listen and are reached; undefined: loopback. */
+  readonly address?: string | undefined;
 };
 
 export type Configuration = {

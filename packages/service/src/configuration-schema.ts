@@ -201,6 +201,10 @@ const host = z.strictObject({
   name: label.describe("Name of the host."),
   control: endpoint.describe("gRPC of its replicator, host:port."),
   data: endpoint.describe("Where its replicator takes mirror data; the dedicated link where there is one."),
+  address: z
+    .union([z.ipv4(), z.ipv6()])
+    .optional()
+    .describe("IP address at which its instances and gates listen and are reached; default: loopback."),
 });
 
 export const configurationSchema = z.strictObject({

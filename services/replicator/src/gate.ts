@@ -5,17 +5,17 @@
 
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-
-const HOST = "127.0.0.1";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "@understudy/model/endpoint";
 
 export type Gates = {
-  /** Resolves to "127.0.0.1:40001". `address`: where it was before; empty: anywhere. */
+  /** Resolves to "10.0.0.1:40001". `address`: where it was before; empty: anywhere. */
   open(instance: string, address: string): Promise<string>;
   close(instance: string): void;
   closeAll(): void;
 };
 
-export function openGates(isOpen: (instance: string) => boolean): Gates {
+/** `host`: the IP address at which load balancers reach this machine. */
+export function openGates(isOpen: (instance: string) => boolean, host: () => string): Gates {
   const servers = new Map<string, Server>();
   const close = (instance: string) => {
     const server = servers.get(instance);
@@ -32,8 +32,9 @@ export function openGates(isOpen: (instance: string) => boolean): Gates {
         response.writeHead(status, { "content-length": "0" }).end();
       });
       servers.set(instance, server);
-      const port = await listen(server, Number(address.split(":")[1] ?? 0));
-      return `${HOST}:${port}`;
+      const at = host();
+      const port = await listen(server, { host: at, port: parseEndpoint(address)?.port ?? 0 });
+      return formatEndpoint({ host: at, port });
     },
     close,
     closeAll: () => {
@@ -42,20 +43,20 @@ export function openGates(isOpen: (instance: string) => boolean): Gates {
   };
 }
 
-async function listen(server: Server, port: number): Promise<number> {
+async function listen(server: Server, at: Endpoint): Promise<number> {
   try {
-    await listenOn(server, port);
+    await listenOn(server, at);
   } catch (error) {
-    if (port === 0 || (error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
-    await listenOn(server, 0);
+    if (at.port === 0 || (error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    await listenOn(server, { ...at, port: 0 });
   }
   return (server.address() as AddressInfo).port;
 }
 
-function listenOn(server: Server, port: number): Promise<void> {
+function listenOn(server: Server, { host, port }: Endpoint): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, HOST, () => {
+    server.listen(port, host, () => {
       server.off("error", reject);
       resolve();
     });

@@ -29,6 +29,7 @@ await runService("replicator", async (own, env) => {
   const driver = await openProcessDriver({
     runDir: join(config.dataDir, "run"),
     runOf: (resource) => replicator.runOf(resource),
+    address: () => replicator.address(),
     environment: config.instanceEnvironment,
     onError: (error) => log.warn("process driver", { error }),
   });

@@ -27,7 +27,7 @@ import type { Verdict as WireVerdict } from "@understudy/wire/gen/health";
 import { verdictFromWire } from "@understudy/wire/roles";
 import { replicationControl } from "./control.ts";
 import { hostControl } from "./hosts/host-control.ts";
-import { dataOf, environmentOf, isHostOf, keepersOf } from "./hosts/keepers.ts";
+import { addressOf, dataOf, environmentOf, isHostOf, keepersOf } from "./hosts/keepers.ts";
 import { letGoOfOthers } from "./let-go.ts";
 import type { MirrorEngine } from "./mirrors.ts";
 import { createOutbox } from "./outbox.ts";
@@ -64,6 +64,8 @@ export type Replicator = {
   readonly control: Implementation;
   /** For the replicators of other hosts. */
   readonly hostControl: Implementation;
+  /** IP address at which instances and gates of this host are reached. */
+  address(): string;
   /** As the configuration in force has them. */
   hosts(): readonly HostSpec[];
   readonly actors: readonly Actor[];
@@ -95,6 +97,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     return { listener: await parts.engine.listenMirror(options), listenHost };
   }
 
+  const address = () => addressOf(configuration, host);
   const isHost = (peer: string) => isHostOf(peer, configuration?.hosts ?? []);
 
   async function configure({ configuration: next, from }: Heard): Promise<void> {
@@ -111,7 +114,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
       if (known) continue;
       const isHome = keepers[0] === host;
       const instanceEnv = () => environmentOf(configuration, { resource: spec.name, host });
-      const shared = { ...parts, ...link, publisher, measures, isHome, others, instanceEnv };
+      const shared = { ...parts, ...link, publisher, measures, isHome, others, instanceEnv, address };
       units.set(spec.name, await openUnit(spec, shared));
     }
     const named = new Set(ours.map((spec) => spec.name));
@@ -167,6 +170,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     control: replicationControl({ units, board, measures, bootMs: clock.bootMs }),
     hostControl: hostControl({ units, isHost, data: () => dataOf(configuration, host) }),
     hosts: () => configuration?.hosts ?? [],
+    address,
     actors,
     runOf: (resource) => configuration?.resources.find((spec) => spec.name === resource)?.run,
     unready: () => {

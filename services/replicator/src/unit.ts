@@ -29,6 +29,8 @@ export type UnitParts = {
   readonly isHome: boolean;
   /** The other hosts that may keep its instances. */
   readonly others: readonly HostSpec[];
+  /** IP address at which instances and gates of this host are reached. */
+  readonly address: () => string;
   /** What instances are told besides. */
   readonly instanceEnv: () => Readonly<Record<string, string>>;
   readonly dataDir: string;
@@ -95,7 +97,7 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
     post,
     onError,
   });
-  const gates = openGates((instance) => mayWrite(state(), instance, clock.bootMs()));
+  const gates = openGates((instance) => mayWrite(state(), instance, clock.bootMs()), parts.address);
   const perform = createPerformer({
     ...parts,
     resource: spec.name,

@@ -64,7 +64,7 @@ after(async () => {
 function yamlOf(tls: string): string {
   const hosts = HOSTS.map((name) => {
     const { grpcPort, mirrorPort } = places[name];
-    return `  - { name: ${name}, control: "127.0.0.1:${grpcPort}", data: "${ADDRESSES[name]}:${mirrorPort}" }`;
+    return `  - { name: ${name}, control: "127.0.0.1:${grpcPort}", data: "${ADDRESSES[name]}:${mirrorPort}", address: ${ADDRESSES[name]} }`;
   });
   return `
 resources:
@@ -118,6 +118,7 @@ test("a shadow on another host is in sync, and a critical write is there when it
   assert.equal(primary.host, "edge-a");
   const shadow = await shadowOf("edge-a");
   assert.equal(shadow.host, "edge-b");
+  assert.match(shadow.address, /^127\.0\.0\.2:/);
   await written(primary.address, "first");
   const keys = () => keysAt(shadow.address);
   await waitFor(async () => (await keys()).includes("first"), { withinMs: WITHIN_MS, what: "the write there" });

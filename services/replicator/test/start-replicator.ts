@@ -109,6 +109,7 @@ export async function startReplicator(place: Place): Promise<Started> {
   const driver = await openProcessDriver({
     runDir: join(place.folder, "run"),
     runOf: (resource): ResourceSpec["run"] | undefined => replicator.runOf(resource),
+    address: () => replicator.address(),
     environment: { PATH: process.env.PATH, HOME: process.env.HOME, ...processRun().env },
     onError: (error) => log.warn("driver", { error }),
   });

@@ -24,6 +24,12 @@ export function dataOf(configuration: Configuration | undefined, host: string): 
   return configuration?.hosts.find(({ name }) => name === host)?.data ?? "";
 }
 
+const LOOPBACK = "127.0.0.1";
+
+export function addressOf(configuration: Configuration | undefined, host: string): string {
+  return configuration?.hosts.find(({ name }) => name === host)?.address ?? LOOPBACK;
+}
+
 /** An instance asks the replicator of its own host for Barriers, wherever it is made. */
 export function environmentOf(
   configuration: Configuration | undefined,

@@ -7,6 +7,16 @@ export type Mode = "observe" | "advise" | "act";
 /** How a consistent view of the state is captured; see docs/mirror.md. */
 export type Consistency = "sqlite" | "none";
 
+/** How mirror data uses a link. */
+export type LinkRules = {
+  /** Megabits per second; undefined: no limit. */
+  readonly limitMbit?: number | undefined;
+  /** Differentiated services code point, 0..63. */
+  readonly dscp?: number | undefined;
+  /** Other limits at times of the day, "HH:MM" of the sending host; the first that holds counts. */
+  readonly schedule: readonly { readonly from: string; readonly to: string; readonly limitMbit: number }[];
+};
+
 export type ResourceSpec = {
   readonly name: string;
   /** Where its very first primary is made; undefined: the first of `hosts`. */
@@ -88,6 +98,8 @@ export type ResourceSpec = {
     readonly reactiveHoldMs: number;
   };
   readonly lease: { readonly durationMs: number };
+  /** For what this resource sends, to all hosts together. */
+  readonly link?: LinkRules | undefined;
   readonly mode: Mode;
 };
 
@@ -112,6 +124,8 @@ export type HostSpec = {
   readonly data: string;
   /** IP address at which its instances and gates listen and are reached; undefined: loopback. */
   readonly address?: string | undefined;
+  /** For what each other host sends here, all resources together. */
+  readonly link?: LinkRules | undefined;
 };
 
 export type Configuration = {

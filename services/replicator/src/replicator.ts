@@ -29,6 +29,7 @@ import { replicationControl } from "./control.ts";
 import { hostControl } from "./hosts/host-control.ts";
 import { addressOf, dataOf, environmentOf, isHostOf, keepersOf } from "./hosts/keepers.ts";
 import { letGoOfOthers } from "./let-go.ts";
+import { createLinks } from "./links.ts";
 import type { MirrorEngine } from "./mirrors.ts";
 import { createOutbox } from "./outbox.ts";
 import { createPublisher } from "./publish.ts";
@@ -83,6 +84,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
   const outbox = createOutbox(bus);
   const measures = lateInstruments(parts.telemetry);
   const publisher = createPublisher({ source: `replicator@${host}`, clock, outbox, board, log });
+  const links = createLinks(host, () => new Date(clock.nowMs()));
   const check = checkStore(parts.store);
   let configuration: Configuration | undefined;
   let listening: Promise<{ listener: MirrorListener; listenHost: string }> | undefined;
@@ -102,6 +104,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
 
   async function configure({ configuration: next, from }: Heard): Promise<void> {
     configuration = next;
+    links.configure(next);
     listening ??= listen(next);
     const [link] = await Promise.all([listening, check.first]);
     const ours = next.resources.filter((spec) => keepersOf(spec, next, host).includes(host));
@@ -113,8 +116,9 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
       known?.setOthers(others);
       if (known) continue;
       const isHome = keepers[0] === host;
+      const linkOf = (to: string) => links.of(spec.name, to);
       const instanceEnv = () => environmentOf(configuration, { resource: spec.name, host });
-      const shared = { ...parts, ...link, publisher, measures, isHome, others, instanceEnv, address };
+      const shared = { ...parts, ...link, publisher, measures, isHome, others, instanceEnv, address, linkOf };
       units.set(spec.name, await openUnit(spec, shared));
     }
     const named = new Set(ours.map((spec) => spec.name));
@@ -154,6 +158,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
       name: "states",
       run: (signal) => every(STATES_EVERY_MS, signal, () => eachUnit((unit) => unit.publishStates())),
     },
+    { name: "links", run: links.run },
     { name: "outbox", run: outbox.run },
   ];
   const eachUnit = (act: (unit: Unit) => void) => {

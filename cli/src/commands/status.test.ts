@@ -67,10 +67,10 @@ test("each instance is shown with its verdict and its share, for people and for 
   assert.equal(
     renderResource(view),
     `catalog: epoch 3, primary c-1, lease held
-INSTANCE  ROLE     PHASE    HEALTH   READS   VERSION  LAG    IN SYNC  ADDRESS
-c-1       primary  serving  up       60.0 %  9        -      -        127.0.0.1:8001
-c-2       shadow   serving  suspect  40.0 %  8        40 ms  yes      127.0.0.1:8002
-c-3       shadow   serving  -        -       -        -      -        127.0.0.1:8003`,
+INSTANCE  ROLE     PHASE    HEALTH   READS   VERSION  LAG    IN SYNC  SENT  HOST    ADDRESS
+c-1       primary  serving  up       60.0 %  9        -      -        -     host-a  127.0.0.1:8001
+c-2       shadow   serving  suspect  40.0 %  8        40 ms  yes      0 B   host-a  127.0.0.1:8002
+c-3       shadow   serving  -        -       -        -      -        -     host-a  127.0.0.1:8003`,
   );
   const json = resourceToJson(view);
   assert.deepEqual(json.inSync, ["c-2"]);

@@ -9,17 +9,22 @@ import { TOPICS } from "@understudy/bus/topics";
 import type { Instance, Roles, VerdictState } from "@understudy/model/instance";
 import { type ResourceStatus, ResourceStatusSchema, StatusRequestSchema } from "@understudy/wire/gen/control";
 import { type Prediction, ScorecardSchema } from "@understudy/wire/gen/prediction";
+import { ReplicationPhase } from "@understudy/wire/gen/replication";
 import type { InstanceShare } from "@understudy/wire/gen/weight";
 import { rolesFromWire, verdictFromWire } from "@understudy/wire/roles";
 import type { Command } from "commander";
 import { type Connection, call, withConnection } from "../connect.ts";
 import { CliError } from "../error.ts";
 import { type Globals, percentOf, print, renderTable } from "../globals.ts";
+import { bytesText } from "../mirror/progress.ts";
 import { readLast } from "../read-message.ts";
 import { renderForecast } from "../render-forecast.ts";
+import { copyText, waitForCopies } from "../wait-for-copies.ts";
 
 const PROBE_TIMEOUT_MS = 1000;
 const NOT_KNOWN = "-";
+
+type StatusOptions = Globals & { readonly wait: boolean };
 
 type Services = Readonly<Record<string, string>>;
 
@@ -28,13 +33,15 @@ export function addCommand(program: Command): void {
     .command("status")
     .description("show roles, shares, lag and health")
     .argument("[resource]", "only this one", "")
+    .option("--wait", "show copies under way until the shadows that are wanted are in sync", false)
     .action((resource: string, _options, command: Command) =>
-      status(resource, command.optsWithGlobals<Globals>()),
+      status(resource, command.optsWithGlobals<StatusOptions>()),
     );
 }
 
-async function status(resource: string, globals: Globals): Promise<void> {
+async function status(resource: string, globals: StatusOptions): Promise<void> {
   await withConnection(globals, async (connection) => {
+    if (globals.wait) await waitForCopies(connection, { resource, json: globals.output === "json" });
     const server = { service: "replicator", address: connection.context.grpc.replicator };
     const request = create(StatusRequestSchema, { resource });
     const { resources } = await call(server, (options) => connection.replication().status(request, options));
@@ -143,16 +150,33 @@ export function renderResource({ status, roles, prediction, instances }: Resourc
   const rows = instances.map(({ instance, health, share }) => [
     instance.name,
     instance.role,
-    instance.phase,
+    phaseOf(status, instance),
     health ?? NOT_KNOWN,
     share ? percentOf(share.readPpm) : NOT_KNOWN,
     ...progressOf(status, instance.name),
+    sentTo(status, instance.name),
+    instance.host || NOT_KNOWN,
     instance.address || NOT_KNOWN,
   ]);
-  const heads = ["INSTANCE", "ROLE", "PHASE", "HEALTH", "READS", "VERSION", "LAG", "IN SYNC", "ADDRESS"];
+  const heads = [
+    ...["INSTANCE", "ROLE", "PHASE", "HEALTH", "READS", "VERSION", "LAG", "IN SYNC", "SENT", "HOST"],
+    "ADDRESS",
+  ];
   const title = `${roles.resource}: epoch ${roles.epoch}, primary ${roles.primary || "none"}, lease ${status.lease || NOT_KNOWN}`;
   const forecast = prediction ? [renderForecast(prediction)] : [];
   return [title, ...forecast, renderTable([heads, ...rows])].join("\n");
+}
+
+function phaseOf(status: ResourceStatus, { name, phase }: Instance): string {
+  const state = status.states.find((candidate) => candidate.instance === name);
+  return state?.phase === ReplicationPhase.SEEDING ? `${phase}, ${copyText(state)}` : phase;
+}
+
+/** Mirror data since its primary's end was opened: copies and deltas. */
+function sentTo(status: ResourceStatus, instance: string): string {
+  const state = status.states.find((candidate) => candidate.instance === instance);
+  if (!state || status.roles?.primary === instance) return NOT_KNOWN;
+  return bytesText(Number(state.seedBytes + state.deltaBytes));
 }
 
 function progressOf(status: ResourceStatus, instance: string): string[] {

@@ -75,7 +75,7 @@ export async function receive(options: ReceiveOptions): Promise<{ close(): Promi
   const turn = inTurn();
   const server = await serveEnrolment({
     ...listen,
-    authority,
+    authority: async () => authority,
     tls,
     nowMs: Date.now,
     admit: invitation.admit,

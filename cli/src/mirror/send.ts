@@ -112,8 +112,7 @@ async function openEnd(options: SendOptions, dir: string): Promise<MirrorPrimary
     clock: systemClock,
     workDir,
     onError,
-    ...(rate && { limitOf: () => rate }),
-    ...(dscp === undefined ? {} : { dscp }),
+    linkOf: () => ({ ...(rate && { limit: rate }), ...(dscp === undefined ? {} : { dscp }) }),
   });
 }
 

@@ -7,6 +7,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { type Endpoint, formatEndpoint } from "@understudy/model/endpoint";
 import { asLabel } from "@understudy/model/names";
 import type { ResourceSpec } from "@understudy/model/policy";
 import {
@@ -32,6 +33,7 @@ const PORT_ATTEMPTS_MAX = 5;
 /** A program that finds its port taken says so at once; after this long it is left to start in peace. */
 const SETTLE_MS = 250;
 const SETTLE_POLL_MS = 10;
+const LOOPBACK = "127.0.0.1";
 /** All that reaches an instance of our own environment: no secret of the replicator does. */
 const INHERITED = ["PATH", "HOME", "TMPDIR", "UNDERSTUDY_RUN"] as const;
 
@@ -42,6 +44,8 @@ export type ProcessDriverOptions = {
   readonly runOf: (resource: string) => ResourceSpec["run"] | undefined;
   /** The replicator's environment; PATH, HOME, TMPDIR and UNDERSTUDY_RUN of it are passed on. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** IP address at which instances listen and are reached, asked at each start; loopback by default. */
+  readonly address?: () => string;
   /** Where commands run; the replicator's own folder by default. */
   readonly workDir?: string;
   readonly random?: () => number;
@@ -168,12 +172,13 @@ class ProcessDriver implements ResourceDriver {
   async #launch(request: StartRequest, run: ResourceSpec["run"]): Promise<Launch> {
     const name = nameOf(request);
     const { resource, instance, incarnation } = request;
-    const port = await findFreePort(this.#ports, this.#options.random ?? Math.random);
+    const host = this.#options.address?.() ?? LOOPBACK;
+    const port = await findFreePort(host, this.#ports, this.#options.random ?? Math.random);
     const intent = {
       resource,
       instance,
       incarnation,
-      address: `127.0.0.1:${port}`,
+      address: formatEndpoint({ host, port }),
       pid: 0,
       pidStartTicks: 0,
     };
@@ -184,12 +189,14 @@ class ProcessDriver implements ResourceDriver {
       this.#files.saveRole(request, request.role);
       this.#files.save(intent);
       const log = openLog(logPath);
-      const child = await this.#spawn(request, { run, port, logFd: log.fd }).finally(() => closeSync(log.fd));
+      const child = await this.#spawn(request, { run, host, port, logFd: log.fd }).finally(() =>
+        closeSync(log.fd),
+      );
       running = { ...intent, pid: child.pid!, pidStartTicks: readProcStat(child.pid!)?.startTicks ?? 0 };
       this.#exits.ownChild(running, child);
       this.#known.set(name, running);
       this.#files.save(running);
-      const ended = await settle(child, port);
+      const ended = await settle(child, { host, port });
       if (ended === undefined) return { running };
       await this.#end(running);
       return explainSpawnFailure(name, { ended, output: readLogTail(logPath, log.size), logPath });
@@ -203,8 +210,9 @@ class ProcessDriver implements ResourceDriver {
 
   async #spawn(
     request: StartRequest,
-    { run, port, logFd }: { run: ResourceSpec["run"]; port: number; logFd: number },
+    at: { run: ResourceSpec["run"]; host: string; port: number; logFd: number },
   ): Promise<ChildProcess> {
+    const { run, host, port, logFd } = at;
     const [program, ...args] = run.command;
     const child = spawn(program!, args, {
       cwd: this.#options.workDir ?? process.cwd(),
@@ -218,6 +226,7 @@ class ProcessDriver implements ResourceDriver {
         UNDERSTUDY_INSTANCE: request.instance,
         UNDERSTUDY_INCARNATION: request.incarnation,
         UNDERSTUDY_STATE_DIR: request.stateDir,
+        UNDERSTUDY_ADDRESS: host,
         UNDERSTUDY_PORT: String(port),
         UNDERSTUDY_ROLE_FILE: this.#files.rolePath(request),
       },
@@ -287,12 +296,12 @@ class ProcessDriver implements ResourceDriver {
 type Launch = { readonly running: RunningInstance } | { readonly portTaken: boolean; readonly why: string };
 
 /** Undefined once it listens or has had its time; otherwise how it ended. */
-async function settle(child: ChildProcess, port: number): Promise<string | undefined> {
+async function settle(child: ChildProcess, { host, port }: Endpoint): Promise<string | undefined> {
   const deadlineMs = performance.now() + SETTLE_MS;
   while (performance.now() < deadlineMs) {
     if (child.signalCode !== null) return `signal ${child.signalCode}`;
     if (child.exitCode !== null) return `code ${child.exitCode}`;
-    if (await isListening(port)) return undefined;
+    if (await isListening(host, port)) return undefined;
     await sleep(SETTLE_POLL_MS);
   }
   return undefined;

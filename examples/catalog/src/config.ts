@@ -4,9 +4,9 @@ export type CatalogConfig = {
   readonly resource: string;
   readonly instance: string;
   readonly stateDir: string;
+  /** IP address to listen at. */
+  readonly address: string;
   readonly port: number;
-  /** Address to listen on. */
-  readonly listen: string;
   readonly roleFile: string;
   /** Where `Barrier` is asked for; undefined: this service runs alone and critical writes are not confirmed. */
   readonly replicator: { readonly address: string; readonly tlsDir: string } | undefined;
@@ -42,8 +42,8 @@ export function readConfig(env: Environment): CatalogConfig {
     resource: text("UNDERSTUDY_RESOURCE"),
     instance: text("UNDERSTUDY_INSTANCE"),
     stateDir: text("UNDERSTUDY_STATE_DIR"),
+    address: env.UNDERSTUDY_ADDRESS ?? "127.0.0.1",
     port: number("UNDERSTUDY_PORT"),
-    listen: env.CATALOG_LISTEN ?? "127.0.0.1",
     roleFile: text("UNDERSTUDY_ROLE_FILE"),
     replicator: address === "" ? undefined : { address, tlsDir: text("UNDERSTUDY_TLS_DIR") },
     workers: number("CATALOG_WORKERS", 8),

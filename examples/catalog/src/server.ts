@@ -36,7 +36,7 @@ export async function startCatalog(config: CatalogConfig, signal: AbortSignal): 
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(config.port, config.listen, resolve);
+    server.listen(config.port, config.address, resolve);
   });
   const opened = await openCatalog(config, { startedMs, signal });
   catalog = opened.catalog;

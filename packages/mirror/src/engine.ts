@@ -7,7 +7,7 @@ import type { SecureContextOptions } from "node:tls";
 import type { Clock } from "@understudy/model/clock";
 import type { Consistency } from "@understudy/model/policy";
 import type { Epoch, Position, Version } from "@understudy/model/position";
-import type { LimitOf } from "./limited-transport.ts";
+import type { LinkOf } from "./limited-transport.ts";
 
 export type MirroredState = {
   readonly resource: string;
@@ -63,10 +63,8 @@ export type OpenPrimary = (options: {
   readonly onError: (error: Error) => void;
   /** Which common names may be at the other end; by default replicators only. */
   readonly allows?: (name: string) => boolean;
-  /** How fast a link to an address may be filled; undefined: as fast as it goes. */
-  readonly limitOf?: LimitOf;
-  /** Differentiated services code point of what is sent, 0..63. */
-  readonly dscp?: number;
+  /** How to use the link to an address: rate limit and services code point. */
+  readonly linkOf?: LinkOf;
 }) => Promise<MirrorPrimary>;
 
 export interface MirrorShadow {

@@ -6,21 +6,29 @@
 import type { RateLimit } from "./rate-limit.ts";
 import type { Link, Transport } from "./transport.ts";
 
-/** The limit for an address, asked at each connection; undefined: none. */
-export type LimitOf = (address: string) => RateLimit | undefined;
+export type Limit = Omit<RateLimit, "setRate">;
 
-export function limitedTransport(transport: Transport, limitOf: LimitOf): Transport {
+export type LinkSettings = {
+  readonly limit?: Limit;
+  /** Differentiated services code point of what is sent, 0..63. */
+  readonly dscp?: number;
+};
+
+/** How to use the link to an address, asked at each connection; undefined: as fast as it goes. */
+export type LinkOf = (address: string) => LinkSettings | undefined;
+
+export function limitedTransport(transport: Transport, linkOf: LinkOf): Transport {
   return {
     ...transport,
     async connect(address, signal) {
       const link = await transport.connect(address, signal);
-      const limit = limitOf(address);
+      const limit = linkOf(address)?.limit;
       return limit ? limitedLink(link, limit) : link;
     },
   };
 }
 
-function limitedLink(link: Link, limit: RateLimit): Link {
+function limitedLink(link: Link, limit: Limit): Link {
   const closed = new AbortController();
   const listeners: (() => void)[] = [];
   let waiting = false;

@@ -34,7 +34,7 @@ const PROGRESS_MS = 200;
 type PrimaryOptions = Parameters<OpenPrimary>[0];
 
 export const openPrimary: OpenPrimary = async (options) => {
-  const { state, epoch, tls, clock, tickMs, onError, allows, limitOf, dscp } = options;
+  const { state, epoch, tls, clock, tickMs, onError, allows, linkOf = () => undefined } = options;
   const bookmark = await takeOver(options);
   const start = startingPoint(bookmark.current, options);
   const capture = await openCapture(options).catch((error) => {
@@ -123,8 +123,8 @@ export const openPrimary: OpenPrimary = async (options) => {
       gate.exclusive(() => work(sealNow)),
     bootMs: clock.bootMs,
     transport: limitedTransport(
-      tlsTransport({ tls, ...(allows && { allows }), ...(dscp === undefined ? {} : { dscp }) }),
-      limitOf ?? (() => undefined),
+      tlsTransport({ tls, ...(allows && { allows }), dscpOf: (address) => linkOf(address)?.dscp }),
+      linkOf,
     ),
     onChange: changed,
     onError,

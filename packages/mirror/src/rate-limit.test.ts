@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createRateLimit, type RateLimit, type Traffic } from "./rate-limit.ts";
+import { allOf, createRateLimit, type RateLimit, type Traffic } from "./rate-limit.ts";
 
 const RATE = 1_000_000;
 const FRAME = 64 * 1024;
@@ -71,6 +71,15 @@ test("without a rate everything is open, and a new rate is in force at once", as
   assert.equal(limit.open("delta"), false);
   limit.setRate(undefined);
   await limit.untilOpen("seed", new AbortController().signal);
+});
+
+test("what obeys two limits goes as fast as the slower one", () => {
+  const clock = { nowMs: 0 };
+  const [slow, fast] = [RATE, 10 * RATE].map((rate) => createRateLimit(rate, () => clock.nowMs));
+  const both = { ...allOf([slow!, fast!]), setRate: () => undefined };
+  const { sent } = run(both, clock, { forMs: 10_000, deltaShare: 0.2 });
+  const share = (sent.delta + sent.seed) / (RATE * 10);
+  assert.ok(share > 0.95 && share < 1.1, `${share}`);
 });
 
 test("who waits is let go by the signal", async () => {

@@ -51,8 +51,10 @@ export function createRateLimit(
 
   return {
     setRate(bytesPerSecond) {
+      const next = (bytesPerSecond ?? Number.POSITIVE_INFINITY) / 1_000;
+      if (next === perMs) return;
       refill();
-      perMs = (bytesPerSecond ?? Number.POSITIVE_INFINITY) / 1_000;
+      perMs = next;
       // A debt of before is paid at the new rate, and no more of it than a new one could be.
       tokens = perMs === Number.POSITIVE_INFINITY ? 0 : Math.max(-perMs * DEBT_MS, Math.min(burst(), tokens));
     },
@@ -68,6 +70,21 @@ export function createRateLimit(
         const waitMs = Math.min(LOOK_AGAIN_MS_MAX, Math.max(LOOK_AGAIN_MS_MIN, missingMs));
         await aWhile(waitMs, signal);
       }
+    },
+  };
+}
+
+/** What obeys several limits at once. */
+export function allOf(limits: readonly RateLimit[]): Omit<RateLimit, "setRate"> {
+  const open = (traffic: Traffic) => limits.every((limit) => limit.open(traffic));
+  return {
+    spend: (bytes) => {
+      for (const limit of limits) limit.spend(bytes);
+    },
+    open,
+    untilOpen: async (traffic, signal) => {
+      while (!signal.aborted && !open(traffic))
+        for (const limit of limits) await limit.untilOpen(traffic, signal);
     },
   };
 }

@@ -27,8 +27,8 @@ export type TlsOptions = {
   readonly tls: SecureContextOptions;
   /** Which common names may be at the other end. */
   readonly allows?: (name: string) => boolean;
-  /** Differentiated services code point of what we send over links that we open, 0..63. */
-  readonly dscp?: number;
+  /** Differentiated services code point of what we send over a link that we open, 0..63. */
+  readonly dscpOf?: (address: string) => number | undefined;
 };
 
 /** The two lowest bits of the field are for congestion notification. */
@@ -39,7 +39,7 @@ export function isReplicator(name: string): boolean {
   return name === "replicator" || name.startsWith("replicator-");
 }
 
-export function tlsTransport({ tls, allows = isReplicator, dscp }: TlsOptions): Transport {
+export function tlsTransport({ tls, allows = isReplicator, dscpOf }: TlsOptions): Transport {
   // Once: reading keys and certificates costs more than a handshake with them.
   const secureContext = createSecureContext({ ...tls, minVersion: MIN_VERSION });
   return {
@@ -49,6 +49,7 @@ export function tlsTransport({ tls, allows = isReplicator, dscp }: TlsOptions): 
         secureContext,
         servername: SERVER_NAME,
       });
+      const dscp = dscpOf?.(address);
       if (dscp !== undefined) socket.setTypeOfService(dscp << DSCP_SHIFT);
       try {
         await once(socket, "secureConnect", {
@@ -71,7 +72,7 @@ async function listen({
   onError,
   tls,
   allows,
-}: Parameters<Transport["listen"]>[0] & Required<Omit<TlsOptions, "dscp">>): Promise<TransportListener> {
+}: Parameters<Transport["listen"]>[0] & Required<Omit<TlsOptions, "dscpOf">>): Promise<TransportListener> {
   const server = createServer({
     ...tls,
     minVersion: MIN_VERSION,

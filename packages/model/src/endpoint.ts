@@ -13,3 +13,8 @@ export function parseEndpoint(text: string): Endpoint | undefined {
   if (!match || port > PORT_MAX) return undefined;
   return { host: match[1]!, port };
 }
+
+/** An IPv6 host may stand in brackets or not. */
+export function formatEndpoint({ host, port }: Endpoint): string {
+  return host.includes(":") && !host.startsWith("[") ? `[${host}]:${port}` : `${host}:${port}`;
+}

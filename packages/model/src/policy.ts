@@ -28,6 +28,16 @@ export type ContainerSpec = {
   readonly takeNames: boolean;
 };
 
+/** How mirror data uses a link. */
+export type LinkRules = {
+  /** Megabits per second; undefined: no limit. */
+  readonly limitMbit?: number | undefined;
+  /** Differentiated services code point, 0..63. */
+  readonly dscp?: number | undefined;
+  /** Other limits at times of the day, "HH:MM" of the sending host; the first that holds counts. */
+  readonly schedule: readonly { readonly from: string; readonly to: string; readonly limitMbit: number }[];
+};
+
 export type ResourceSpec = {
   readonly name: string;
   /** Where its very first primary is made; undefined: the first of `hosts`. */
@@ -111,6 +121,8 @@ export type ResourceSpec = {
     readonly reactiveHoldMs: number;
   };
   readonly lease: { readonly durationMs: number };
+  /** For what this resource sends, to all hosts together. */
+  readonly link?: LinkRules | undefined;
   readonly mode: Mode;
 };
 
@@ -133,6 +145,10 @@ export type HostSpec = {
   readonly control: string;
   /** Where its replicator takes mirror data; the dedicated link where there is one. */
   readonly data: string;
+  /** IP address at which its instances and gates listen and are reached; undefined: loopback. */
+  readonly address?: string | undefined;
+  /** For what each other host sends here, all resources together. */
+  readonly link?: LinkRules | undefined;
 };
 
 export type Configuration = {

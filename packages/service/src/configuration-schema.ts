@@ -186,6 +186,25 @@ const lease = z.strictObject({
     .describe("Right of a primary to take writes; its holder stops itself at half of it."),
 });
 
+const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "must be a time of day, HH:MM");
+const limitMbit = z.number().min(0.1).max(1_000_000);
+
+const link = z.strictObject({
+  limitMbit: limitMbit.optional().describe("Most megabits per second; none: no limit."),
+  dscp: z.int().min(0).max(63).optional().describe("Differentiated services code point of the packets."),
+  schedule: z
+    .array(
+      z.strictObject({
+        from: timeOfDay.describe("Start, in the sending host's own time."),
+        to: timeOfDay.describe("End; before the start: the next day."),
+        limitMbit: limitMbit.describe("The limit meanwhile."),
+      }),
+    )
+    .max(32)
+    .default([])
+    .describe("Other limits at times of the day; the first that holds counts."),
+});
+
 const resource = z.strictObject({
   name: label.describe("Name of the resource."),
   host: label
@@ -206,6 +225,7 @@ const resource = z.strictObject({
   metrics: metrics.prefault({}).describe("What the application itself measures."),
   forecast: forecast.prefault({}).describe("How demand is forecast."),
   lease: lease.prefault({}).describe("How long a primary may act on its own."),
+  link: link.optional().describe("How its mirror data uses links to other hosts, all of them together."),
   mode: z
     .enum(["observe", "advise", "act"])
     .default("act")
@@ -246,6 +266,11 @@ const host = z.strictObject({
   name: label.describe("Name of the host."),
   control: endpoint.describe("gRPC of its replicator, host:port."),
   data: endpoint.describe("Where its replicator takes mirror data; the dedicated link where there is one."),
+  address: z
+    .union([z.ipv4(), z.ipv6()])
+    .optional()
+    .describe("IP address at which its instances and gates listen and are reached; default: loopback."),
+  link: link.optional().describe("How each other host sends mirror data here, all resources together."),
 });
 
 export const configurationSchema = z.strictObject({

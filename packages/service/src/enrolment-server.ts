@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { z } from "zod";
 import { countAttempts } from "./attempts.ts";
-import { authorityPem, type CertificateAuthority, signRequest, type TlsMaterial } from "./tls.ts";
+import { type CertificateAuthority, signRequest, type TlsMaterial } from "./tls.ts";
 
 const BODY_BYTES_MAX = 64 * 1024;
 const REQUEST_MS_MAX = 10_000;
@@ -28,8 +28,9 @@ export type Admission =
 export type EnrolmentOptions = {
   readonly host: string;
   readonly port: number;
-  readonly authority: CertificateAuthority;
-  /** Of the authority as well. */
+  /** Asked for at the first request: loading it takes a while. */
+  readonly authority: () => Promise<CertificateAuthority>;
+  /** Of that authority. */
   readonly tls: TlsMaterial;
   readonly nowMs: () => number;
   /** Uses the secret up, whatever comes of it. `about` is what the machine says of itself. */
@@ -107,7 +108,7 @@ export async function serveEnrolment(options: EnrolmentOptions): Promise<Enrolme
 }
 
 async function join(
-  { authority, admit, nowMs }: EnrolmentOptions,
+  { authority, admit, nowMs, tls }: EnrolmentOptions,
   attempts: ReturnType<typeof countAttempts>,
   { body, from }: { body: unknown; from: string },
 ): Promise<unknown> {
@@ -122,10 +123,10 @@ async function join(
     throw new RefusedError(403, admission.why);
   }
   const { name, told } = admission;
-  const cert = await signRequest(authority, { name, request }).catch(() => {
+  const cert = await signRequest(await authority(), { name, request }).catch(() => {
     throw new RefusedError(400, "the certificate request cannot be used; the token is used up");
   });
-  return { name, cert, ca: authorityPem(authority), told };
+  return { name, cert, ca: tls.ca, told };
 }
 
 async function readJson(request: AsyncIterable<Buffer>): Promise<unknown> {

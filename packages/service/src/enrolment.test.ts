@@ -17,7 +17,7 @@ async function openServer(t: TestContext, admit: (secret: Buffer) => Admission) 
   const server = await serveEnrolment({
     host: "127.0.0.1",
     port: 0,
-    authority,
+    authority: async () => authority,
     tls: readTls(joinPath(dir, "tls")),
     nowMs: () => 0,
     admit,

@@ -7,7 +7,6 @@ import {
   readServiceEnvironment,
   type ServiceEnvironment,
 } from "@understudy/service/environment";
-import { GATE_HOST } from "./gate.ts";
 import type { EnrolSettings } from "./hosts/host-registry.ts";
 
 const DOCKER_SOCKET = "/var/run/docker.sock";
@@ -18,7 +17,7 @@ export type ReplicatorConfig = ServiceEnvironment & {
   readonly healthGrpc: string;
   /** Undefined unless the key of the certificate authority lies here. */
   readonly enrol: EnrolSettings | undefined;
-  /** Name or address of this host on which load balancers ask its gates. */
+  /** Name or address on which load balancers ask the gates of this host; empty: the one at which its instances are reached. */
   readonly gateHost: string;
   /** Of Docker or Podman; used once a resource of driver docker is configured. */
   readonly dockerSocket: string;
@@ -36,7 +35,7 @@ export function readConfig(env: Environment): ReplicatorConfig {
   };
   const health = reader.endpoint("UNDERSTUDY_HEALTH_GRPC");
   const enrol = readEnrol(reader, env);
-  const gateHost = reader.text("UNDERSTUDY_GATE_HOST", GATE_HOST);
+  const gateHost = reader.text("UNDERSTUDY_GATE_HOST", "");
   const dockerSocket = reader.text("UNDERSTUDY_DOCKER_SOCKET", DOCKER_SOCKET);
   reader.finish();
   const { PATH, HOME, TMPDIR, UNDERSTUDY_RUN } = env;

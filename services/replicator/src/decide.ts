@@ -10,7 +10,14 @@ import { forgetElsewhere, hostAsked, hostAway, hostTold } from "./hosting.ts";
 import { judged, reported } from "./instance-events.ts";
 import { keepLease, renewed, steppedDown } from "./lease.ts";
 import { forgiveStandstill, inSyncSaved, keepMembership, progressed, reread } from "./membership.ts";
-import { type At, change, leadsElsewhere, leadsHere, primaryOf, type ResourceState } from "./resource-state.ts";
+import {
+  type At,
+  change,
+  leadsElsewhere,
+  leadsHere,
+  primaryOf,
+  type ResourceState,
+} from "./resource-state.ts";
 import { saved, savePositions } from "./saves.ts";
 import { keepShadows, openEnds } from "./shadows.ts";
 import { askStore, leaseSeen, seen, storeFailed } from "./store-view.ts";
@@ -54,7 +61,7 @@ function absorb(state: ResourceState, event: Event, at: At): Step {
     case "host-asked":
       return hostAsked(state, event, at);
     case "host-told":
-      return leadsHere(state) ? hostTold(state, event, at) : step(state);
+      return state.adopted && leadsHere(state) ? hostTold(state, event, at) : step(state);
     case "host-away":
       return step(hostAway(state, event.host));
     case "store-failed":

@@ -6,19 +6,17 @@
 import { lookup } from "node:dns/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-
-/** Where a load balancer on the same host reaches it. */
-export const GATE_HOST = "127.0.0.1";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "@understudy/model/endpoint";
 
 export type Gates = {
-  /** Resolves to "127.0.0.1:40001". `address`: where it was before; empty: anywhere. */
+  /** Resolves to "10.0.0.1:40001". `address`: where it was before; empty: anywhere. */
   open(instance: string, address: string): Promise<string>;
   close(instance: string): void;
   closeAll(): void;
 };
 
-/** `host`: name or address of this host that load balancers reach; they are told its address. */
-export function openGates(isOpen: (instance: string) => boolean, host = GATE_HOST): Gates {
+/** `host`: name or address of this machine that load balancers reach; they are told its address. */
+export function openGates(isOpen: (instance: string) => boolean, host: () => string): Gates {
   const servers = new Map<string, Server>();
   const close = (instance: string) => {
     const server = servers.get(instance);
@@ -35,9 +33,9 @@ export function openGates(isOpen: (instance: string) => boolean, host = GATE_HOS
         response.writeHead(status, { "content-length": "0" }).end();
       });
       servers.set(instance, server);
-      const { address: ip } = await lookup(host, { family: 4 });
-      const port = await listen(server, { ip, port: Number(address.split(":")[1] ?? 0) });
-      return `${ip}:${port}`;
+      const at = (await lookup(host())).address;
+      const port = await listen(server, { host: at, port: parseEndpoint(address)?.port ?? 0 });
+      return formatEndpoint({ host: at, port });
     },
     close,
     closeAll: () => {
@@ -46,20 +44,20 @@ export function openGates(isOpen: (instance: string) => boolean, host = GATE_HOS
   };
 }
 
-async function listen(server: Server, { ip, port }: { ip: string; port: number }): Promise<number> {
+async function listen(server: Server, at: Endpoint): Promise<number> {
   try {
-    await listenOn(server, { ip, port });
+    await listenOn(server, at);
   } catch (error) {
-    if (port === 0 || (error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
-    await listenOn(server, { ip, port: 0 });
+    if (at.port === 0 || (error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    await listenOn(server, { ...at, port: 0 });
   }
   return (server.address() as AddressInfo).port;
 }
 
-function listenOn(server: Server, { ip, port }: { ip: string; port: number }): Promise<void> {
+function listenOn(server: Server, { host, port }: Endpoint): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, ip, () => {
+    server.listen(port, host, () => {
       server.off("error", reject);
       resolve();
     });

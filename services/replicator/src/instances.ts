@@ -29,6 +29,8 @@ export function openInstances(parts: {
   readonly spec: () => ResourceSpec;
   readonly driver: ResourceDriver;
   readonly folders: Folders;
+  /** What instances are told besides, such as where our gRPC answers. */
+  readonly env: () => Readonly<Record<string, string>>;
   readonly post: (event: Event) => void;
 }): Instances {
   const { driver, folders, post } = parts;
@@ -72,7 +74,7 @@ export function openInstances(parts: {
     await folders.make(member.instance);
     const { name: resource } = parts.spec();
     const stateDir = folders.stateDir(member.instance);
-    const instance = await driver.start({ resource, ...member, stateDir, role: order, env: {} });
+    const instance = await driver.start({ resource, ...member, stateDir, role: order, env: parts.env() });
     watch(instance);
     return instance;
   }

@@ -13,6 +13,7 @@ import type {
   OpenPrimary,
   ShadowProgress,
 } from "@understudy/mirror/engine";
+import type { LinkOf } from "@understudy/mirror/limited-transport";
 import type { Clock } from "@understudy/model/clock";
 import { beforeAbort, pause } from "@understudy/model/pause";
 import type { ResourceSpec } from "@understudy/model/policy";
@@ -60,12 +61,13 @@ export function openMirrors(parts: {
   readonly folders: Folders;
   readonly tls: TlsMaterial;
   readonly clock: Clock;
+  readonly linkOf: LinkOf;
   readonly post: (event: Event) => void;
   /** Called at every change of progress, before the event. */
   readonly onProgress: () => void;
   readonly onError: (error: Error) => void;
 }): Mirrors {
-  const { engine, listener, folders, tls, clock, onError } = parts;
+  const { engine, listener, folders, tls, clock, linkOf, onError } = parts;
   const ends = new Map<string, OpenEnd>();
   const { inTurn, idle } = turnstiles();
   const address = `${parts.listenHost}:${listener.port}`;
@@ -118,7 +120,17 @@ export function openMirrors(parts: {
     await folders.make(member.instance);
     const workDir = folders.workDir(member.instance);
     const state = stateOf(member.instance);
-    const end = await engine.openPrimary({ state, epoch, from, tickMs, tls, clock, workDir, onError });
+    const end = await engine.openPrimary({
+      state,
+      epoch,
+      from,
+      tickMs,
+      tls,
+      clock,
+      workDir,
+      onError,
+      linkOf,
+    });
     if (wanted !== member || stop.signal.aborted) return end.close();
     current = { member, end };
     end.onProgress(() => moved(end));

@@ -27,8 +27,9 @@ import type { Verdict as WireVerdict } from "@understudy/wire/gen/health";
 import { verdictFromWire } from "@understudy/wire/roles";
 import { replicationControl } from "./control.ts";
 import { hostControl } from "./hosts/host-control.ts";
-import { dataOf, isHostOf, keepersOf } from "./hosts/keepers.ts";
+import { addressOf, dataOf, environmentOf, isHostOf, keepersOf } from "./hosts/keepers.ts";
 import { letGoOfOthers } from "./let-go.ts";
+import { createLinks } from "./links.ts";
 import type { MirrorEngine } from "./mirrors.ts";
 import { createOutbox } from "./outbox.ts";
 import { createPublisher } from "./publish.ts";
@@ -66,6 +67,8 @@ export type Replicator = {
   readonly control: Implementation;
   /** For the replicators of other hosts. */
   readonly hostControl: Implementation;
+  /** IP address at which instances and gates of this host are reached. */
+  address(): string;
   /** As the configuration in force has them. */
   hosts(): readonly HostSpec[];
   readonly actors: readonly Actor[];
@@ -83,6 +86,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
   const outbox = createOutbox(bus);
   const measures = lateInstruments(parts.telemetry);
   const publisher = createPublisher({ source: `replicator@${host}`, clock, outbox, board, log });
+  const links = createLinks(host, () => new Date(clock.nowMs()));
   const check = checkStore(parts.store);
   let configuration: Configuration | undefined;
   let listening: Promise<{ listener: MirrorListener; listenHost: string }> | undefined;
@@ -97,10 +101,12 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     return { listener: await parts.engine.listenMirror(options), listenHost };
   }
 
+  const address = () => addressOf(configuration, host);
   const isHost = (peer: string) => isHostOf(peer, configuration?.hosts ?? []);
 
   async function configure({ configuration: next, from }: Heard): Promise<void> {
     configuration = next;
+    links.configure(next);
     listening ??= listen(next);
     const [link] = await Promise.all([listening, check.first]);
     const ours = next.resources.filter((spec) => keepersOf(spec, next, host).includes(host));
@@ -112,7 +118,9 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
       known?.setOthers(others);
       if (known) continue;
       const isHome = keepers[0] === host;
-      const shared = { ...parts, ...link, publisher, measures, isHome, others };
+      const linkOf = (to: string) => links.of(spec.name, to);
+      const instanceEnv = () => environmentOf(configuration, { resource: spec.name, host });
+      const shared = { ...parts, ...link, publisher, measures, isHome, others, instanceEnv, address, linkOf };
       units.set(spec.name, await openUnit(spec, shared));
     }
     const named = new Set(ours.map((spec) => spec.name));
@@ -152,6 +160,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
       name: "states",
       run: (signal) => every(STATES_EVERY_MS, signal, () => eachUnit((unit) => unit.publishStates())),
     },
+    { name: "links", run: links.run },
     { name: "outbox", run: outbox.run },
   ];
   const eachUnit = (act: (unit: Unit) => void) => {
@@ -168,6 +177,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     control: replicationControl({ units, board, measures, bootMs: clock.bootMs }),
     hostControl: hostControl({ units, isHost, data: () => dataOf(configuration, host) }),
     hosts: () => configuration?.hosts ?? [],
+    address,
     actors,
     specOf: (resource) => configuration?.resources.find((spec) => spec.name === resource),
     unready: () => {

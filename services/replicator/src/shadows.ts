@@ -5,6 +5,7 @@
 
 import { announce, type Effect, type Step, step, then } from "./events.ts";
 import { shadowOrder } from "./lease.ts";
+import { isCrowded, isPlace, keptAt, placeFor } from "./placement.ts";
 import {
   type At,
   change,
@@ -17,7 +18,6 @@ import {
   reigning,
   type Tracked,
 } from "./resource-state.ts";
-import { isPlace, placeFor } from "./placement.ts";
 
 /** The balancer is given this long to move the reads of a shadow that will go. */
 export const DRAIN_MS = 300;
@@ -27,7 +27,9 @@ const RETRY_MAX_MS = 5000;
 export function wantedNow(state: ResourceState): number {
   if (!state.protect) return 0;
   const { min, max } = state.spec.shadows;
-  return Math.max(min, Math.min(max, state.wantedShadows));
+  // One more for a while, so that a shadow moves to a host that has none without ever being missing.
+  const wanted = Math.max(min, state.wantedShadows) + (isCrowded(state) ? 1 : 0);
+  return Math.max(min, Math.min(max, wanted));
 }
 
 /** Only under a reigning primary with its mirror open: without one there is nobody to mirror. */
@@ -66,13 +68,14 @@ function freeName(state: ResourceState): string {
   return `${state.resource}-${number}`;
 }
 
-/** The newest goes first; one that cannot serve anyhow before one that can. */
+/** One that cannot serve anyhow goes before one that can, then one on a crowded host, then the newest. */
 function scaleIn(state: ResourceState, at: At): Step {
   const surplus = staying(state).length - wantedNow(state);
   if (surplus <= 0) return step(state);
   const going = [...staying(state)].sort(
     (a, b) =>
       Number(a.stage.at === "serving") - Number(b.stage.at === "serving") ||
+      keptAt(state, b.host) - keptAt(state, a.host) ||
       b.requestedAtMs - a.requestedAtMs,
   )[0]!;
   const untilBootMs = at.bootMs + (going.stage.at === "serving" ? DRAIN_MS : 0);

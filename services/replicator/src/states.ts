@@ -11,11 +11,13 @@ import {
 } from "@understudy/wire/gen/replication";
 import { headerToWire, positionToWire } from "@understudy/wire/header";
 import { isMember, type ResourceState, reigning, type Tracked } from "./resource-state.ts";
+import type { Seeding } from "./seeding.ts";
 
 export type Seen = {
   readonly sealed: Position;
   readonly shadows: readonly ShadowProgress[];
   readonly stateBytes: number;
+  readonly seedings: readonly Seeding[];
 };
 
 const PHASES: Record<ShadowProgress["phase"], ReplicationPhase> = {
@@ -65,9 +67,16 @@ export function statesOf(
           stateBytes,
           seedDoneBytes: BigInt(progress.seedDoneBytes),
           seedTotalBytes: BigInt(progress.seedTotalBytes),
+          ...paceOf(seen, tracked),
         })
       : [];
   });
+}
+
+function paceOf({ seedings }: Seen, { name, incarnation }: Tracked) {
+  const copy = seedings.find((each) => each.instance === name && each.incarnation === incarnation);
+  if (copy?.phase !== "seeding") return {};
+  return { seedRate: copy.rate, ...(copy.etaMs === undefined ? {} : { seedEtaMs: copy.etaMs }) };
 }
 
 function progressOf({ shadows }: Seen, { name, incarnation }: Tracked): ShadowProgress | undefined {

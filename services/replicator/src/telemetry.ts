@@ -17,6 +17,7 @@ export const METRICS = {
   stepMs: "replicator_takeover_step_ms",
   takeoverMs: "replicator_takeover_ms",
   instancesLost: "replicator_instances_lost_total",
+  sentBytes: "replicator_mirror_sent_bytes_total",
 } as const;
 export const SPANS = {
   takeover: "takeover",
@@ -46,6 +47,10 @@ export function createInstruments({ meter, tracer }: { meter: Meter; tracer: Tra
       METRICS.takeoverMs,
       "A change of primary, from the decision to the new primary told",
     ),
+    sentBytes: meter.createCounter(METRICS.sentBytes, {
+      description: "Bytes of mirror data sent, by resource, host of the shadow and kind (seed, delta)",
+      unit: "By",
+    }),
     instancesLost: meter.createCounter(METRICS.instancesLost, {
       description: "Instances found dead or broken",
     }),

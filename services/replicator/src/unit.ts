@@ -1,6 +1,7 @@
 /** One resource on this host: its core's loop wired to its mirror, its instances, its gates and its record. */
 
 import type { MirrorListener } from "@understudy/mirror/engine";
+import type { LinkOf } from "@understudy/mirror/limited-transport";
 import type { Clock } from "@understudy/model/clock";
 import type { HostSpec, ResourceSpec } from "@understudy/model/policy";
 import type { ResourceDriver } from "@understudy/resource/driver";
@@ -8,7 +9,7 @@ import type { Log } from "@understudy/service/log";
 import type { TlsMaterial } from "@understudy/service/tls";
 import type { Store } from "@understudy/state/store";
 import { type Barriers, openBarriers } from "./barrier.ts";
-import type { Answer, Event, Request } from "./events.ts";
+import { type Answer, announce, type Event, type Request } from "./events.ts";
 import { foldersOf } from "./folders.ts";
 import { openGates } from "./gate.ts";
 import { openElsewhere } from "./hosts/elsewhere.ts";
@@ -20,6 +21,8 @@ import { createPerformer } from "./perform.ts";
 import type { Publisher } from "./publish.ts";
 import { openRecordFile } from "./record-file.ts";
 import { newResource, type ResourceState } from "./resource-state.ts";
+import { milestones, type Seeding, seedings } from "./seeding.ts";
+import { countSent } from "./sent.ts";
 import { phasesOf, statesOf } from "./states.ts";
 import { type Measures, traceTakeovers } from "./telemetry.ts";
 
@@ -29,6 +32,12 @@ export type UnitParts = {
   readonly isHome: boolean;
   /** The other hosts that may keep its instances. */
   readonly others: readonly HostSpec[];
+  /** IP address at which instances and gates of this host are reached. */
+  readonly address: () => string;
+  /** How its mirror data uses the link to an address. */
+  readonly linkOf: LinkOf;
+  /** What instances are told besides. */
+  readonly instanceEnv: () => Readonly<Record<string, string>>;
   readonly dataDir: string;
   readonly clock: Clock;
   readonly store: Store;
@@ -71,6 +80,7 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
   const kept = record.read();
   const traced = traceTakeovers(measures, () => performance.now());
   const answers = createAnswers();
+  const sent = countSent(spec.name, measures);
   const progressed = new Set<() => void>();
   const over = new AbortController();
   // The loop and what it drives know each other: each part reaches the loop through these two once it is there.
@@ -86,7 +96,13 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
       for (const listener of [...progressed]) listener();
     },
   });
-  const instances = openInstances({ spec: () => state().spec, driver: parts.driver, folders, post });
+  const instances = openInstances({
+    spec: () => state().spec,
+    driver: parts.driver,
+    folders,
+    env: parts.instanceEnv,
+    post,
+  });
   const elsewhere = openElsewhere({
     resource: spec.name,
     tls: parts.tls,
@@ -94,7 +110,10 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
     post,
     onError,
   });
-  const gates = openGates((instance) => mayWrite(state(), instance, clock.bootMs()), parts.gateHost);
+  const gates = openGates(
+    (instance) => mayWrite(state(), instance, clock.bootMs()),
+    () => parts.gateHost || parts.address(),
+  );
   const perform = createPerformer({
     ...parts,
     resource: spec.name,
@@ -120,10 +139,19 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
     },
   });
 
+  let copies: readonly Seeding[] = [];
+
   function publishStates(): void {
     const seen = { ...(mirrors.progress() ?? { sealed: state().sealed, shadows: [] }) };
+    const now = seedings(copies, seen.shadows, clock.bootMs());
+    for (const { what, text, instance } of milestones(copies, now))
+      publisher.perform(spec.name, announce(what, text, instance), traced.context());
+    copies = now;
+    sent.count(seen.shadows, state());
     const stateBytes = mirrors.primary()?.stateBytes() ?? 0;
-    publisher.states(state().spec, (about) => statesOf(state(), { ...seen, stateBytes }, about));
+    publisher.states(state().spec, (about) =>
+      statesOf(state(), { ...seen, stateBytes, seedings: copies }, about),
+    );
   }
 
   /** Calls back at every change of the state or of a shadow's progress. */
@@ -137,8 +165,9 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
   }
 
   const running = await instances.list();
-  loop.post({ kind: "adopted", kept, running });
+  // First: what is adopted may be kept there.
   elsewhere.follow(parts.others);
+  loop.post({ kind: "adopted", kept, running });
   return {
     state,
     post,

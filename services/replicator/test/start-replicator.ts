@@ -23,7 +23,7 @@ import { createReplicator, type Replicator } from "../src/replicator.ts";
 
 export const RESOURCE = "catalog";
 const LOOPBACK = "127.0.0.1";
-const CATALOG = new URL("../../../examples/catalog/src/main.ts", import.meta.url).pathname;
+export const CATALOG = new URL("../../../examples/catalog/src/main.ts", import.meta.url).pathname;
 
 export type Place = {
   readonly folder: string;
@@ -31,7 +31,15 @@ export type Place = {
   readonly bus: Bus;
   readonly grpcPort: number;
   readonly mirrorPort: number;
+  /** "host-a" unless it is one of several. */
+  readonly host?: string;
+  /** Folder of the certificates; `folder`/tls unless hosts share it. */
+  readonly tls?: string;
 };
+
+export function tlsOf(place: Place, name: string): string {
+  return join(place.tls ?? join(place.folder, "tls"), name);
+}
 
 export async function preparePlace(parts: { folder: string; redis: RedisServer; bus: Bus }): Promise<Place> {
   const authority = await createAuthority(join(parts.folder, "tls"));
@@ -85,11 +93,12 @@ export type Started = {
 export type Status = Awaited<ReturnType<Client<typeof ReplicationControl>["status"]>>["resources"][number];
 
 export async function startReplicator(place: Place): Promise<Started> {
-  const tls = readTls(join(place.folder, "tls", "replicator"));
+  const host = place.host ?? "host-a";
+  const tls = readTls(tlsOf(place, place.host ? `replicator-${host}` : "replicator"));
   const log = openLog("replicator", process.env.UNDERSTUDY_TEST_LOG ?? "silent");
   const telemetry = await startTelemetry({
     service: "replicator",
-    host: "host-a",
+    host,
     otlpEndpoint: "",
     traceFile: process.env.UNDERSTUDY_TEST_TRACE ?? "",
   });
@@ -100,12 +109,13 @@ export async function startReplicator(place: Place): Promise<Started> {
   const driver = await openProcessDriver({
     runDir: join(place.folder, "run"),
     runOf: (resource): ResourceSpec["run"] | undefined => replicator.specOf(resource)?.run,
+    address: () => replicator.address(),
     environment: { PATH: process.env.PATH, HOME: process.env.HOME, ...processRun().env },
     onError: (error) => log.warn("driver", { error }),
   });
   const replicator = createReplicator({
-    host: "host-a",
-    gateHost: LOOPBACK,
+    host,
+    gateHost: "",
     dataDir: join(place.folder, "data"),
     clock: systemClock,
     bus: Promise.resolve(place.bus),
@@ -118,7 +128,7 @@ export async function startReplicator(place: Place): Promise<Started> {
     log,
   });
   const listen = { host: LOOPBACK, port: place.grpcPort };
-  const server = await serveGrpc({ listen, tls, services: [replicator.control] });
+  const server = await serveGrpc({ listen, tls, services: [replicator.control, replicator.hostControl] });
   const client = clientOf(place, "cli");
   const stop = new AbortController();
   const running = runActors(replicator.actors, stop).catch((error: Error) => log.error("ended", { error }));
@@ -143,6 +153,6 @@ export async function startReplicator(place: Place): Promise<Started> {
 }
 
 export function clientOf(place: Place, name: string): Client<typeof ReplicationControl> {
-  const tls = readTls(join(place.folder, "tls", name));
+  const tls = readTls(tlsOf(place, name));
   return connectGrpc(ReplicationControl, `${LOOPBACK}:${place.grpcPort}`, tls);
 }

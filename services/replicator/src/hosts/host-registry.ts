@@ -1,5 +1,6 @@
 /** gRPC HostRegistry and the listener for machines that join: both where the key of the certificate authority lies. */
 
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { type Endpoint, parseEndpoint } from "@understudy/model/endpoint";
@@ -9,7 +10,7 @@ import { type Admission, type EnrolmentServer, serveEnrolment } from "@understud
 import { fingerprintOf, formatToken, hashSecret, newSecret } from "@understudy/service/enrolment-token";
 import { GrpcError, type Handlers, type Implementation, implement } from "@understudy/service/grpc";
 import type { Log } from "@understudy/service/log";
-import { authorityPem, createAuthority, type TlsMaterial } from "@understudy/service/tls";
+import { type CertificateAuthority, createAuthority, type TlsMaterial } from "@understudy/service/tls";
 import {
   AddHostResponseSchema,
   HostRecordSchema,
@@ -51,7 +52,16 @@ export type Hosts = { readonly control: Implementation; readonly port: number; c
 export async function openHosts(parts: HostsParts): Promise<Hosts> {
   const { log, nowMs, listen, tls } = parts;
   const file = join(parts.dataDir, "hosts.json");
-  const authority = await createAuthority(parts.authorityDir);
+  if (!existsSync(join(parts.authorityDir, "ca.key")))
+    throw new Error(
+      `UNDERSTUDY_AUTHORITY_DIR="${parts.authorityDir}" holds no ca.key: give the authority's folder`,
+    );
+  // Late: a replicator that has primaries to take over has no time for it.
+  let loaded: Promise<CertificateAuthority> | undefined;
+  const authority = () => {
+    loaded ??= createAuthority(parts.authorityDir);
+    return loaded;
+  };
   let registry: Registry = readRegistry(file);
 
   /** On disk first: what is answered must survive us. */
@@ -69,7 +79,11 @@ export async function openHosts(parts: HostsParts): Promise<Hosts> {
     if (!change.done) return { admitted: false, why: change.why };
     keep(change);
     log.info("a host has joined", { host: change.name, control, data });
-    return { admitted: true, name: `replicator-${change.name}`, told: { ...parts.told, UNDERSTUDY_HOST: change.name! } };
+    return {
+      admitted: true,
+      name: `replicator-${change.name}`,
+      told: { ...parts.told, UNDERSTUDY_HOST: change.name! },
+    };
   }
 
   const server: EnrolmentServer = await serveEnrolment({
@@ -88,7 +102,7 @@ export async function openHosts(parts: HostsParts): Promise<Hosts> {
       keep(invite(registry, { name, secretHash: hashSecret(secret), validMinutes, nowMs: nowMs() }));
       log.info("a host is invited", { host: name });
       const address = addressOf(parts.address, server.port);
-      const token = formatToken({ secret, fingerprint: fingerprintOf(authorityPem(authority)), address });
+      const token = formatToken({ secret, fingerprint: fingerprintOf(tls.ca), address });
       const entry = registry.find((each) => each.name === name);
       const expiresAtMs = BigInt(entry?.state === "invited" ? entry.expiresAtMs : 0);
       return create(AddHostResponseSchema, { token, expiresAtMs });

@@ -23,3 +23,21 @@ export function isHostOf(peer: string, hosts: readonly HostSpec[]): boolean {
 export function dataOf(configuration: Configuration | undefined, host: string): string {
   return configuration?.hosts.find(({ name }) => name === host)?.data ?? "";
 }
+
+const LOOPBACK = "127.0.0.1";
+
+export function addressOf(configuration: Configuration | undefined, host: string): string {
+  return configuration?.hosts.find(({ name }) => name === host)?.address ?? LOOPBACK;
+}
+
+/** An instance asks the replicator of its own host for Barriers, wherever it is made. */
+export function environmentOf(
+  configuration: Configuration | undefined,
+  { resource, host }: { resource: string; host: string },
+): Readonly<Record<string, string>> {
+  const spread = configuration?.resources.some(
+    ({ name, shadows }) => name === resource && shadows.hosts.length > 0,
+  );
+  const control = configuration?.hosts.find(({ name }) => name === host)?.control;
+  return spread && control !== undefined ? { UNDERSTUDY_REPLICATOR_GRPC: control } : {};
+}

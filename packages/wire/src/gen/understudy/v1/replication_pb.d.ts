@@ -103,6 +103,20 @@ export declare type ReplicationState = Message<"understudy.v1.ReplicationState">
    * @generated from field: uint64 seed_total_bytes = 15;
    */
   seedTotalBytes: bigint;
+
+  /**
+   * Bytes of the state per second that a copy under way makes, over the last seconds; 0 while it is not known.
+   *
+   * @generated from field: double seed_rate = 16;
+   */
+  seedRate: number;
+
+  /**
+   * How long it will take yet at that rate; unset while it is not known.
+   *
+   * @generated from field: optional double seed_eta_ms = 17;
+   */
+  seedEtaMs?: number | undefined;
 };
 
 /**

@@ -50,6 +50,6 @@ LABEL org.opencontainers.image.title="understudy $SERVICE" org.opencontainers.im
 USER 1000:1000
 EXPOSE 9100
 # Ready under a configuration; /livez is what an orchestrator that restarts should ask.
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --retries=5 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:9100/readyz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["node", "main.js"]

@@ -37,7 +37,11 @@ export function resourceOfLabels(
   const file = isFile(state);
   const consistency = label("consistency") ?? "none";
   if (consistency === "sqlite" && !file) {
-    throw missing(container, "state", `consistency sqlite needs the database's file, such as ${PREFIX}state=${posix.join(state, "app.db")}`);
+    throw missing(
+      container,
+      "state",
+      `consistency sqlite needs the database's file, such as ${PREFIX}state=${posix.join(state, "app.db")}`,
+    );
   }
   return {
     name: label("name") ?? asName(container),
@@ -52,7 +56,10 @@ export function resourceOfLabels(
       ...given("onPromote", label("on-promote")),
     },
     state: { paths: [file ? posix.basename(state) : "."], consistency },
-    routing: { pool: label("pool") ?? onlyPool(pools, container), ...given("reads", label("reads")?.split(",")) },
+    routing: {
+      pool: label("pool") ?? onlyPool(pools, container),
+      ...given("reads", label("reads")?.split(",")),
+    },
     health: label("health") === undefined ? { http: "", tcp: true } : { http: label("health") },
   };
 }
@@ -63,7 +70,10 @@ function refuseUnknown({ Config }: ContainerInspect, container: string): void {
   const unknown = names.find((name) => !KNOWN.includes(name.slice(PREFIX.length)));
   if (unknown === undefined) return;
   const known = KNOWN.map((name) => PREFIX + name).join(", ");
-  throw new ResourceError("refused", `container ${container}: no label is named ${unknown}; there are ${known}`);
+  throw new ResourceError(
+    "refused",
+    `container ${container}: no label is named ${unknown}; there are ${known}`,
+  );
 }
 
 function onlyVolume({ Mounts }: ContainerInspect, container: string): string {

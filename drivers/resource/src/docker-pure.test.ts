@@ -43,7 +43,14 @@ function inspect(change: Partial<ContainerInspect> = {}): ContainerInspect {
       NetworkMode: "front",
     },
     Mounts: [
-      { Type: "volume", Name: "shop-data", Source: "/v/shop-data/_data", Destination: "/data", Driver: "local", RW: true },
+      {
+        Type: "volume",
+        Name: "shop-data",
+        Source: "/v/shop-data/_data",
+        Destination: "/data",
+        Driver: "local",
+        RW: true,
+      },
       { Type: "bind", Source: "/etc/shop", Destination: "/etc/shop", RW: true },
     ],
     NetworkSettings: { Networks: { front: { IPAddress: "172.18.0.2" }, back: { IPAddress: "172.19.0.2" } } },
@@ -64,7 +71,11 @@ function shadow(change: Partial<ShadowWish> = {}) {
     aliases: ["shop-2"],
     ...change,
   });
-  return { body: body as Record<string, unknown>, host: body.HostConfig as Record<string, unknown>, networks };
+  return {
+    body: body as Record<string, unknown>,
+    host: body.HostConfig as Record<string, unknown>,
+    networks,
+  };
 }
 
 describe("a shadow", () => {
@@ -105,17 +116,23 @@ describe("an address", () => {
   it("is the one on the network that was named, or on the first", () => {
     assert.equal(addressOf(inspect(), SPEC), "172.18.0.2:8080");
     assert.equal(addressOf(inspect(), { ...SPEC, network: "back" }), "172.19.0.2:8080");
-    assert.throws(() => addressOf(inspect(), { ...SPEC, network: "none" }), /no address on network none \(its networks: front, back\)/);
+    assert.throws(
+      () => addressOf(inspect(), { ...SPEC, network: "none" }),
+      /no address on network none \(its networks: front, back\)/,
+    );
   });
 });
 
 describe("a container that must not have a shadow", () => {
   const refused = (change: Partial<ContainerInspect>, says: RegExp) =>
-    assert.throws(() => checkAdoptable(inspect(change), SPEC), (error: Error) => {
-      assert.match(error.message, /^container shop .*: ./);
-      assert.match(error.message, says);
-      return true;
-    });
+    assert.throws(
+      () => checkAdoptable(inspect(change), SPEC),
+      (error: Error) => {
+        assert.match(error.message, /^container shop .*: ./);
+        assert.match(error.message, says);
+        return true;
+      },
+    );
   const host = inspect().HostConfig;
 
   it("is named, with the remedy", () => {
@@ -123,7 +140,10 @@ describe("a container that must not have a shadow", () => {
     refused({ HostConfig: { ...host, NetworkMode: "host" } }, /host's network: .*bridge/);
     refused({ HostConfig: { ...host, NetworkMode: "container:x" } }, /another container's network/);
     refused({ HostConfig: { ...host, PidMode: "host" } }, /without --pid host/);
-    refused({ State: { Running: false, Pid: 0, ExitCode: 1, Status: "exited" } }, /does not run \(exited\): start it/);
+    refused(
+      { State: { Running: false, Pid: 0, ExitCode: 1, Status: "exited" } },
+      /does not run \(exited\): start it/,
+    );
     refused({ Mounts: [] }, /inside the container itself: put a volume/);
     refused({ Config: { Labels: { "understudy.enable": "false" } } }, /left alone/);
     refused({ Config: { Labels: { "understudy.manager": "m" } } }, /is a shadow itself/);
@@ -165,7 +185,10 @@ describe("paths of a replicator that is a container itself", () => {
     const id = "0a".repeat(32);
     const line = (root: string) => `500 400 8:1 ${root} /etc/hostname rw - ext4 /dev/sda rw`;
     assert.equal(ownContainer(line(`/var/lib/docker/containers/${id}/hostname`)), id);
-    assert.equal(ownContainer(line(`/run/containers/storage/overlay-containers/${id}/userdata/hostname`)), id);
+    assert.equal(
+      ownContainer(line(`/run/containers/storage/overlay-containers/${id}/userdata/hostname`)),
+      id,
+    );
     assert.equal(ownContainer("22 1 8:1 / / rw - ext4 /dev/sda rw"), undefined);
   });
 });
@@ -188,7 +211,11 @@ describe("labels", () => {
   });
 
   it("name a database by its file, and the methods that shadows answer", () => {
-    const labels = { "understudy.state": "/data/shop.db", "understudy.consistency": "sqlite", "understudy.reads": "GET,HEAD" };
+    const labels = {
+      "understudy.state": "/data/shop.db",
+      "understudy.consistency": "sqlite",
+      "understudy.reads": "GET,HEAD",
+    };
     const resource = resourceOfLabels(labelled(labels), facts) as Record<string, Record<string, unknown>>;
     assert.deepEqual(resource.state, { paths: ["shop.db"], consistency: "sqlite" });
     assert.equal(resource.container!.stateDir, "/data");
@@ -198,12 +225,22 @@ describe("labels", () => {
   it("that are missing, or that nobody knows, are named with the container", () => {
     const says = (labels: Record<string, string>, pattern: RegExp, change: Partial<ContainerInspect> = {}) =>
       assert.throws(() => resourceOfLabels(labelled(labels, change), facts), pattern);
-    says({ "understudy.consistency": "sqlite" }, /container shop needs the label understudy.state: .*\/data\/app.db/);
+    says(
+      { "understudy.consistency": "sqlite" },
+      /container shop needs the label understudy.state: .*\/data\/app.db/,
+    );
     says({ "understudy.raeds": "GET" }, /container shop: no label is named understudy.raeds; there are /);
-    says({}, /container shop needs the label understudy.state: it has no single writable volume \(none\)/, { Mounts: [] });
-    const many = { Config: { Labels: { "understudy.enable": "true" }, ExposedPorts: { "1/tcp": {}, "2/tcp": {} } } };
+    says({}, /container shop needs the label understudy.state: it has no single writable volume \(none\)/, {
+      Mounts: [],
+    });
+    const many = {
+      Config: { Labels: { "understudy.enable": "true" }, ExposedPorts: { "1/tcp": {}, "2/tcp": {} } },
+    };
     says({}, /needs the label understudy.port: .*1\/tcp, 2\/tcp/, many);
-    assert.throws(() => resourceOfLabels(labelled({}), { ...facts, pools: ["a", "b"] }), /understudy.pool: .*a, b/);
+    assert.throws(
+      () => resourceOfLabels(labelled({}), { ...facts, pools: ["a", "b"] }),
+      /understudy.pool: .*a, b/,
+    );
   });
 
   it("make a DNS label of any container's name", () => {
@@ -220,7 +257,10 @@ describe("failures", () => {
 
   it("to reach the engine say why and what helps", () => {
     const said = (code: string) => explainConnection(failure(code), "/run/x.sock", "cannot look");
-    assert.match(said("ENOENT").message, /^cannot look: there is no container engine at \/run\/x.sock: .*UNDERSTUDY_DOCKER_SOCKET/);
+    assert.match(
+      said("ENOENT").message,
+      /^cannot look: there is no container engine at \/run\/x.sock: .*UNDERSTUDY_DOCKER_SOCKET/,
+    );
     assert.match(said("EACCES").message, /may not use \/run\/x.sock: add it to the group/);
     assert.match(said("ECONNREFUSED").message, /does not run: start it/);
     assert.match(said("ECONNRESET").message, /does not answer: ECONNRESET/);
@@ -228,7 +268,8 @@ describe("failures", () => {
   });
 
   it("of the engine are recognised", () => {
-    const said = (message: string, status = 500) => explainRefusal("cannot start container shop", status, message);
+    const said = (message: string, status = 500) =>
+      explainRefusal("cannot start container shop", status, message);
     assert.deepEqual(
       [
         said("No such image: shop:1", 404).code,
@@ -238,12 +279,21 @@ describe("failures", () => {
       ],
       ["not-found", "disk-full", "refused", "start-failed"],
     );
-    assert.match(said("No such image: shop:1", 404).message, /container shop: No such image: shop:1: pull or build/);
+    assert.match(
+      said("No such image: shop:1", 404).message,
+      /container shop: No such image: shop:1: pull or build/,
+    );
   });
 
   it("of versions are compared by number", () => {
     assert.deepEqual(
-      [olderThan("1.40", "1.41"), olderThan("1.41", "1.41"), olderThan("1.9", "1.41"), olderThan("2.0", "1.41"), olderThan("", "1.41")],
+      [
+        olderThan("1.40", "1.41"),
+        olderThan("1.41", "1.41"),
+        olderThan("1.9", "1.41"),
+        olderThan("2.0", "1.41"),
+        olderThan("", "1.41"),
+      ],
       [true, false, true, false, true],
     );
   });

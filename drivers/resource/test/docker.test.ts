@@ -10,6 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -280,6 +281,34 @@ describe("a promoted shadow with the primary's names", { skip, timeout: 120_000 
       script,
     );
     assert.equal(seen, "catalog-2");
+  });
+});
+
+describe("a port of the adopted container that somebody took", { skip, timeout: 120_000 }, () => {
+  const stage = openStage();
+  const taker = createServer();
+  after(async () => {
+    taker.close();
+    await stage.close();
+  });
+
+  it("is said with the container's name when it is started again", async () => {
+    await new Promise<void>((resolve) => taker.listen(0, "127.0.0.1", resolve));
+    const { port } = taker.address() as AddressInfo;
+    await new Promise((resolve) => taker.close(resolve));
+    stage.run("-v", "/data", "-p", `127.0.0.1:${port}:${PORT}`);
+    const driver = await stage.open();
+    const request = stage.request({ instance: "catalog-1", role: PRIMARY });
+    await driver.place!(request);
+    assert.equal((await driver.fence(await driver.start(request))).confirmed, true);
+    await until(() => docker("inspect", "-f", "{{.State.Running}}", stage.name) === "false");
+    await new Promise<void>((resolve) => taker.listen(port, "127.0.0.1", resolve));
+    await assert.rejects(driver.start({ ...request, incarnation: "two" }), {
+      code: "refused",
+      message: new RegExp(
+        `cannot start container ${stage.name}: .*end the program or container that holds the port`,
+      ),
+    });
   });
 });
 

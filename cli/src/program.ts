@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   demo: () => import("./commands/demo.ts"),
   test: () => import("./commands/test.ts"),
   apply: () => import("./commands/apply.ts"),
+  discover: () => import("./commands/discover.ts"),
   status: () => import("./commands/status.ts"),
   explain: () => import("./commands/explain.ts"),
   backtest: () => import("./commands/backtest.ts"),

@@ -13,4 +13,8 @@ export const SECRETS = "/etc/understudy";
 
 export const PORTS = { nats: 4222, redis: 6379, web: 8080, grpc: 7443, mirror: 7444, probes: 9100 } as const;
 /** Where HAProxy finds what it runs on, and where it keeps its sockets. */
-export const HAPROXY = { files: "/etc/understudy", run: "/run/haproxy", socket: "/run/haproxy/admin.sock" } as const;
+export const HAPROXY = {
+  files: "/etc/understudy",
+  run: "/run/haproxy",
+  socket: "/run/haproxy/admin.sock",
+} as const;

@@ -32,7 +32,10 @@ process.stdout.write("certificates, passwords and configuration files are in pla
 /** A certificate for each that speaks gRPC; the authority's key stays in a volume that nobody else mounts. */
 async function certify(): Promise<void> {
   const peers = [...SERVICE_NAMES, "cli"].map((name) => ({ name, dir: join(volume(name), "tls") }));
-  for (const { name, dir } of [...peers, { name: applicationName(RESOURCE), dir: join(volume(RESOURCE), "tls") }])
+  for (const { name, dir } of [
+    ...peers,
+    { name: applicationName(RESOURCE), dir: join(volume(RESOURCE), "tls") },
+  ])
     if (!existsSync(join(dir, "tls.crt"))) await issueCertificate(authority, { name, dir });
 }
 
@@ -41,7 +44,9 @@ function passwordsOf(names: readonly string[]): Map<string, string> {
   return new Map(
     names.map((name) => {
       const services: readonly string[] = SERVICE_NAMES;
-      const file = services.includes(name) ? join(volume(name), "nats-password") : join(volume("cli"), `nats-${name}`);
+      const file = services.includes(name)
+        ? join(volume(name), "nats-password")
+        : join(volume("cli"), `nats-${name}`);
       return [name, keptSecret(file)];
     }),
   );
@@ -55,7 +60,10 @@ function writeNats(passwords: ReadonlyMap<string, string>): void {
 
 function writeRedis(): void {
   const password = keptSecret(join(volume("redis"), "password"));
-  write(join(volume("redis"), "redis.conf"), redisConfig({ host: ANYWHERE, port: PORTS.redis, folder: "/state", password }));
+  write(
+    join(volume("redis"), "redis.conf"),
+    redisConfig({ host: ANYWHERE, port: PORTS.redis, folder: "/state", password }),
+  );
   for (const user of ["replicator", "cli"]) write(join(volume(user), "redis-password"), password);
 }
 

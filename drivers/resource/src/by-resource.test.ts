@@ -27,7 +27,10 @@ describeResourceDriver("memory, beside another one,", async () => {
 it("ends an instance with the driver that runs it, whatever the configuration says by now", async () => {
   const [first, second] = [createMemoryMachine(), createMemoryMachine()];
   let name: "memory" | "docker" | undefined = "memory";
-  const driver = byResource(() => name, { memory: openMemoryDriver(first), docker: openMemoryDriver(second) });
+  const driver = byResource(() => name, {
+    memory: openMemoryDriver(first),
+    docker: openMemoryDriver(second),
+  });
   const running = await driver.start({
     resource: "catalog",
     instance: "catalog-1",

@@ -1,7 +1,16 @@
 /** The Docker driver on a real engine: the contract, adoption, promotion, fences, and what it refuses. */
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -66,12 +75,17 @@ function openStage() {
     spec,
     runDir,
     run: (...options: readonly string[]) => docker("start", make(...options)),
-    make,     open: async (change: Partial<ContainerSpec> = {}, consistency: ResourceSpec["state"]["consistency"] = "none") => {
+    make,
+    open: async (
+      change: Partial<ContainerSpec> = {},
+      consistency: ResourceSpec["state"]["consistency"] = "none",
+    ) => {
       const state = { paths: ["a"], consistency, tickMs: 100, critical: "in-sync" } as const;
       const driver = await openDockerDriver({
         socket: SOCKET,
         runDir,
-        specOf: (resource) => (resource === "catalog" ? { container: { ...spec, ...change }, state } : undefined),
+        specOf: (resource) =>
+          resource === "catalog" ? { container: { ...spec, ...change }, state } : undefined,
         onError: (error) => assert.fail(error),
       });
       drivers.push(driver);
@@ -93,28 +107,39 @@ function openStage() {
 }
 
 function containerOf({ instance, incarnation }: RunningInstance): string {
-  const ids = docker("ps", "-q", "--filter", `label=understudy.incarnation=${incarnation}`, "--filter", `label=understudy.instance=${instance}`);
+  const ids = docker(
+    "ps",
+    "-q",
+    "--filter",
+    `label=understudy.incarnation=${incarnation}`,
+    "--filter",
+    `label=understudy.instance=${instance}`,
+  );
   return ids.split("\n")[0]!;
 }
 
 if (!skip) {
-  describeResourceDriver("docker", async () => {
-    const stage = openStage();
-    stage.run("-v", "/data");
-    return {
-      open: () => stage.open(),
-      kill: async (running) => {
-        docker("kill", containerOf(running));
-        await until(() => containerOf(running) === "");
-      },
-      roleSeenBy: async (running) => {
-        const seen = await until(async () => (containerOf(running) === "" ? "ended" : ask(running)));
-        return seen === "ended" ? undefined : seen.role;
-      },
-      stateDir: async () => stage.request().stateDir,
-      close: stage.close,
-    };
-  }, { timeoutMs: 300_000 });
+  describeResourceDriver(
+    "docker",
+    async () => {
+      const stage = openStage();
+      stage.run("-v", "/data");
+      return {
+        open: () => stage.open(),
+        kill: async (running) => {
+          docker("kill", containerOf(running));
+          await until(() => containerOf(running) === "");
+        },
+        roleSeenBy: async (running) => {
+          const seen = await until(async () => (containerOf(running) === "" ? "ended" : ask(running)));
+          return seen === "ended" ? undefined : seen.role;
+        },
+        stateDir: async () => stage.request().stateDir,
+        close: stage.close,
+      };
+    },
+    { timeoutMs: 300_000 },
+  );
 }
 
 describe("adopting a container that runs", { skip, timeout: 120_000 }, () => {
@@ -243,18 +268,73 @@ describe("a promoted shadow with the primary's names", { skip, timeout: 120_000 
     const now = (await driver.setRole(shadow, PRIMARY)) ?? shadow;
     await until(() => ask(now));
     const script = `fetch("http://shop:${PORT}/").then((r) => r.json()).then((j) => console.log(j.environment.UNDERSTUDY_INSTANCE))`;
-    const seen = docker("run", "--rm", "--label", stage.label, "--network", stage.name, IMAGE, "node", "-e", script);
+    const seen = docker(
+      "run",
+      "--rm",
+      "--label",
+      stage.label,
+      "--network",
+      stage.name,
+      IMAGE,
+      "node",
+      "-e",
+      script,
+    );
     assert.equal(seen, "catalog-2");
+  });
+});
+
+describe("a port of the adopted container that somebody took", { skip, timeout: 120_000 }, () => {
+  const stage = openStage();
+  const taker = createServer();
+  after(async () => {
+    taker.close();
+    await stage.close();
+  });
+
+  it("is said with the container's name when it is started again", async () => {
+    await new Promise<void>((resolve) => taker.listen(0, "127.0.0.1", resolve));
+    const { port } = taker.address() as AddressInfo;
+    await new Promise((resolve) => taker.close(resolve));
+    stage.run("-v", "/data", "-p", `127.0.0.1:${port}:${PORT}`);
+    const driver = await stage.open();
+    const request = stage.request({ instance: "catalog-1", role: PRIMARY });
+    await driver.place!(request);
+    assert.equal((await driver.fence(await driver.start(request))).confirmed, true);
+    await until(() => docker("inspect", "-f", "{{.State.Running}}", stage.name) === "false");
+    await new Promise<void>((resolve) => taker.listen(port, "127.0.0.1", resolve));
+    await assert.rejects(driver.start({ ...request, incarnation: "two" }), {
+      code: "refused",
+      message: new RegExp(
+        `cannot start container ${stage.name}: .*end the program or container that holds the port`,
+      ),
+    });
   });
 });
 
 describe("containers that cannot be protected", { skip, timeout: 120_000 }, () => {
   const cases: { title: string; options: string[]; says: RegExp }[] = [
     { title: "no state", options: [], says: /keeps \/data inside the container itself: put a volume/ },
-    { title: "state in memory", options: ["--tmpfs", "/data"], says: /keeps \/data (in memory only|inside the container itself): put a volume/ },
-    { title: "privileged", options: ["-v", "/data", "--privileged"], says: /is privileged: .*single capabilities/ },
-    { title: "sees the host's processes", options: ["-v", "/data", "--pid", "host"], says: /sees the host's processes/ },
-    { title: "opted out", options: ["-v", "/data", "--label", "understudy.enable=false"], says: /label understudy.enable=false/ },
+    {
+      title: "state in memory",
+      options: ["--tmpfs", "/data"],
+      says: /keeps \/data (in memory only|inside the container itself): put a volume/,
+    },
+    {
+      title: "privileged",
+      options: ["-v", "/data", "--privileged"],
+      says: /is privileged: .*single capabilities/,
+    },
+    {
+      title: "sees the host's processes",
+      options: ["-v", "/data", "--pid", "host"],
+      says: /sees the host's processes/,
+    },
+    {
+      title: "opted out",
+      options: ["-v", "/data", "--label", "understudy.enable=false"],
+      says: /label understudy.enable=false/,
+    },
   ];
   for (const { title, options, says } of cases) {
     const stage = openStage();
@@ -278,7 +358,10 @@ describe("containers that cannot be protected", { skip, timeout: 120_000 }, () =
   it("are refused by name, with the remedy: one that does not exist, and one that is stopped", async () => {
     const driver = await stage.open();
     const request = stage.request({ instance: "catalog-1", role: PRIMARY });
-    const missing = { code: "not-found", message: `there is no container ${stage.name}: start it (docker run --name ${stage.name} ...)` };
+    const missing = {
+      code: "not-found",
+      message: `there is no container ${stage.name}: start it (docker run --name ${stage.name} ...)`,
+    };
     await assert.rejects(driver.place!(request), missing);
     await assert.rejects(driver.start(stage.request()), missing);
     stage.run("-v", "/data");

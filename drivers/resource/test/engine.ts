@@ -35,7 +35,11 @@ export function docker(...args: readonly string[]): string {
 }
 
 /** A label of its own; `close` removes all that carries it, and what the driver made for it. */
-export function openScene(): { readonly label: string; readonly name: string; close(manager?: string): void } {
+export function openScene(): {
+  readonly label: string;
+  readonly name: string;
+  close(manager?: string): void;
+} {
   const name = `understudy-test-${randomUUID().slice(0, 8)}`;
   const label = `understudy.test=${name}`;
   return {

@@ -14,7 +14,9 @@ if (SAY) process.stdout.write(`${SAY}\n`);
 const child = WITH_CHILD ? startChild(WITH_CHILD) : undefined;
 
 const server = createServer((_, response) => {
-  const role: unknown = UNDERSTUDY_ROLE_FILE ? JSON.parse(readFileSync(UNDERSTUDY_ROLE_FILE, "utf8")) : undefined;
+  const role: unknown = UNDERSTUDY_ROLE_FILE
+    ? JSON.parse(readFileSync(UNDERSTUDY_ROLE_FILE, "utf8"))
+    : undefined;
   response.end(JSON.stringify({ role, environment: process.env, childPid: child?.pid, cwd: process.cwd() }));
 });
 server.on("error", (error) => {

@@ -27,7 +27,8 @@ const relativePath = z
 
 const run = z.strictObject({
   command: words
-    .default([])
+    .min(1)
+    .default(() => [])
     .describe("Program and arguments; started without a shell. Needed by the process driver."),
   env: z
     .record(z.string().regex(/^[A-Za-z_]\w*$/), z.string())

@@ -73,9 +73,35 @@ pools:
 
 test("a missing field is reported at the group that lacks it", () => {
   assert.deepEqual(mistakesIn("resources:\n  - name: catalog\n    routing: { pool: web }\n"), [
-    "understudy.yaml:2: resources[0].run: is missing",
     "understudy.yaml:2: resources[0].state: is missing",
   ]);
+});
+
+test("each driver is told what it needs, and nothing that it would not look at", () => {
+  const withRun = (text: string) =>
+    mistakesIn(GOOD.replace("    run: { command: [node, main.ts] }", text)).join("; ");
+  const container = "{ name: shop, port: 80, stateDir: /data }";
+  assert.match(withRun("    mode: act"), /resources\[0\].run.command: is missing: the program to start/);
+  assert.match(
+    withRun(`    run: { command: [a] }\n    container: ${container}`),
+    /container: is of no use to driver process/,
+  );
+  assert.match(
+    withRun("    kind: container\n    driver: docker"),
+    /resources\[0\].container: is missing: driver docker needs/,
+  );
+  assert.match(
+    withRun(`    driver: docker\n    container: ${container}`),
+    /kind: "process" does not go with driver docker/,
+  );
+  const docker = `    kind: container\n    driver: docker\n    container: ${container}`;
+  assert.match(withRun(`${docker}\n    run: { command: [a] }`), /run.command: is of no use to driver docker/);
+  assert.ok(
+    parseConfiguration(GOOD.replace("    run: { command: [node, main.ts] }", docker), "understudy.yaml").ok,
+  );
+  const root =
+    "    kind: container\n    driver: docker\n    container: { name: shop, port: 80, stateDir: / }";
+  assert.match(withRun(root), /container.stateDir: must be absolute, without .., and not the root/);
 });
 
 test("names must be unique and pools must exist", () => {

@@ -109,7 +109,9 @@ describe("a batch", () => {
   it("takes the network from the namespace where there is one", () => {
     const own = (tick: number) => {
       const network = { receiveBytes: tick * 7, transmitBytes: tick * 9 };
-      return instance(tick, { host: { atMs: tick * 100, cpuSeconds: 0, memoryBytes: 1, group: undefined, network } });
+      return instance(tick, {
+        host: { atMs: tick * 100, cpuSeconds: 0, memoryBytes: 1, group: undefined, network },
+      });
     };
     const batches = play(
       ticks(2).map((tick) => ({ instances: [own(tick)], pools: [pool(tick, counters(tick))] })),

@@ -7,7 +7,14 @@ import { METRIC_NAMES, type MetricName } from "@understudy/model/metric-names";
 import type { PoolCounters, TargetCounters } from "@understudy/traffic/driver";
 import type { Moment } from "./moment.ts";
 import { RateReader, type Rates } from "./rates.ts";
-import type { ApplicationReading, GroupCounters, HostReading, InstanceReading, PoolReading, Readings } from "./reading.ts";
+import type {
+  ApplicationReading,
+  GroupCounters,
+  HostReading,
+  InstanceReading,
+  PoolReading,
+  Readings,
+} from "./reading.ts";
 
 /**
  * The kernel counts processor time in ticks of 10 ms: over 100 ms that would be steps of a tenth of a core. Over a second

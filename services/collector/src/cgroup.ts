@@ -59,14 +59,20 @@ export function parseInactiveFile(text: string): Parsed {
 /** Version 1, blkio.throttle.io_service_bytes: lines "8:0 Read 4096", one per device and kind. */
 export function parseServiceBytes(text: string): { read: number; write: number } {
   const sum = (kind: string) =>
-    [...text.matchAll(new RegExp(`^\\d+:\\d+ ${kind} (\\d+)$`, "gm"))].reduce((all, [, bytes]) => all + Number(bytes), 0);
+    [...text.matchAll(new RegExp(`^\\d+:\\d+ ${kind} (\\d+)$`, "gm"))].reduce(
+      (all, [, bytes]) => all + Number(bytes),
+      0,
+    );
   return { read: sum("Read"), write: sum("Write") };
 }
 
 /** Version 2, io.stat: lines "8:0 rbytes=1 wbytes=2 ...", one per device. */
 export function parseIoStat(text: string): { read: number; write: number } {
   const sum = (name: string) =>
-    [...text.matchAll(new RegExp(`\\b${name}=(\\d+)`, "g"))].reduce((all, [, bytes]) => all + Number(bytes), 0);
+    [...text.matchAll(new RegExp(`\\b${name}=(\\d+)`, "g"))].reduce(
+      (all, [, bytes]) => all + Number(bytes),
+      0,
+    );
   return { read: sum("rbytes"), write: sum("wbytes") };
 }
 
@@ -150,14 +156,16 @@ export class CgroupReader {
 
   #counters(): GroupCounters {
     const { io, throttling, outOfMemory, version } = this.#files;
-    const bytes = io === undefined ? undefined : (version === 1 ? parseServiceBytes : parseIoStat)(this.#text(io));
+    const bytes =
+      io === undefined ? undefined : (version === 1 ? parseServiceBytes : parseIoStat)(this.#text(io));
     const held = throttling === undefined ? undefined : parseThrottling(this.#text(throttling));
     return {
       ioReadBytes: bytes?.read,
       ioWriteBytes: bytes?.write,
       periods: held?.periods,
       throttledPeriods: held?.throttledPeriods,
-      outOfMemoryKills: outOfMemory === undefined ? undefined : parseOutOfMemoryKills(this.#text(outOfMemory)),
+      outOfMemoryKills:
+        outOfMemory === undefined ? undefined : parseOutOfMemoryKills(this.#text(outOfMemory)),
     };
   }
 
@@ -216,7 +224,9 @@ export function locate({
 function folderBelow(unified: string, path: string): string {
   if (!path.startsWith("/../")) return join(unified, path);
   const name = basename(path);
-  const found = ENGINE_PARENTS.map((parent) => join(unified, parent, name)).find((folder) => existsSync(folder));
+  const found = ENGINE_PARENTS.map((parent) => join(unified, parent, name)).find((folder) =>
+    existsSync(folder),
+  );
   return found ?? join(unified, name);
 }
 

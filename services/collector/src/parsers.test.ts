@@ -13,6 +13,10 @@ import {
   parseCpuacctUsage,
   parseCpuStat,
   parseInactiveFile,
+  parseIoStat,
+  parseOutOfMemoryKills,
+  parseServiceBytes,
+  parseThrottling,
 } from "./cgroup.ts";
 import { parseNetDev } from "./network.ts";
 import { parseAuxv, readMachineUnits } from "./proc.ts";
@@ -101,13 +105,41 @@ describe("control groups", () => {
     assert.equal(parseInactiveFile("anon 1\n"), undefined);
   });
 
+  it("count bytes read and written over all devices, in both versions", () => {
+    const v1 = "8:0 Read 100\n8:0 Write 7\n8:0 Total 107\n8:16 Read 1\nTotal 108\n";
+    assert.deepEqual(parseServiceBytes(v1), { read: 101, write: 7 });
+    const v2 = "8:0 rbytes=100 wbytes=7 rios=1 wios=1 dbytes=0 dios=0\n8:16 rbytes=1 wbytes=2\n";
+    assert.deepEqual(parseIoStat(v2), { read: 101, write: 9 });
+    assert.deepEqual(parseIoStat(""), { read: 0, write: 0 });
+  });
+
+  it("tell throttling and kills for want of memory", () => {
+    assert.deepEqual(parseThrottling("nr_periods 10\nnr_throttled 4\nthrottled_time 9\n"), {
+      periods: 10,
+      throttledPeriods: 4,
+    });
+    assert.equal(parseOutOfMemoryKills("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), 3);
+    assert.equal(parseOutOfMemoryKills("low 0\noom 5\noom_kill 2\n"), 2);
+  });
+
   describe("of an instance", () => {
     const own = parseCgroupPaths("4:memory:/me\n2:cpuacct:/\n0::/me\n");
     const at = (text: string, root = "/g") => locate({ own, its: parseCgroupPaths(text), root });
 
     it("are used in version 1 when they are its own", () => {
-      assert.deepEqual(at("4:memory:/box\n2:cpuacct:/box\n0::/\n"), {
+      const text = "6:blkio:/box\n4:memory:/box\n2:cpu,cpuacct:/box\n0::/\n";
+      assert.deepEqual(at("4:memory:/box\n2:cpuacct:/box\n0::/\n")?.optional, [
+        undefined,
+        undefined,
+        "/g/memory/box/memory.oom_control",
+      ]);
+      assert.deepEqual(at(text), {
         version: 1,
+        optional: [
+          "/g/blkio/box/blkio.throttle.io_service_bytes",
+          "/g/cpu/box/cpu.stat",
+          "/g/memory/box/memory.oom_control",
+        ],
         files: [
           "/g/cpuacct/box/cpuacct.usage",
           "/g/memory/box/memory.usage_in_bytes",
@@ -131,8 +163,13 @@ describe("control groups", () => {
       mkdirSync(join(root, "box"));
       assert.deepEqual(at("0::/box\n", root), {
         version: 2,
+        optional: ["io.stat", "cpu.stat", "memory.events"].map((file) => join(root, "box", file)),
         files: [join(root, "box/cpu.stat"), join(root, "box/memory.current"), join(root, "box/memory.stat")],
       });
+      mkdirSync(join(root, "system.slice/docker-ab.scope"), { recursive: true });
+      // As a collector in a container of its own sees the group of another one.
+      const files = at("0::/../docker-ab.scope\n", root)?.files;
+      assert.equal(files?.[0], join(root, "system.slice/docker-ab.scope/cpu.stat"));
       rmSync(root, { recursive: true });
     });
   });

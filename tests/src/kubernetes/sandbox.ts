@@ -50,7 +50,8 @@ export function placeContainer(cluster: Cluster, placed: PlacedPod, container: C
   const root = join(pods, `c${placed.pod.spec.containers.indexOf(container)}`);
   const mounts = [...(container.volumeMounts ?? [])].sort((a, b) => a.mountPath.length - b.mountPath.length);
   const path = (inside: string) => join(root, inside);
-  const translate = (text: string) => translated(text, { cluster, placed, mounts, root });
+  const rooted = mounts.map(({ mountPath }) => [mountPath, path(mountPath)] as const);
+  const translate = (text: string) => translated(text, { cluster, placed, mounts: new Map(rooted) });
   // Of no container: the configuration travels to others by the bus, and a key is a key.
   const translateFile = (file: string, text: string) =>
     file === CONFIGURATION || text.startsWith("-----BEGIN") ? text : translate(text);
@@ -112,15 +113,15 @@ function fieldOf({ name, address }: PlacedPod, path: string | undefined): string
 type Place = {
   readonly cluster: Cluster;
   readonly placed: PlacedPod;
-  readonly mounts: readonly { readonly mountPath: string }[];
-  readonly root: string;
+  /** Path inside a container -> path here. */
+  readonly mounts: ReadonlyMap<string, string>;
 };
 
 /** Paths of mounts, addresses of the pod itself, and names of Services. */
-function translated(text: string, { cluster, placed, mounts, root }: Place): string {
-  const paths = mounts.map(({ mountPath }) => mountPath.replace(/[.]/g, "\\."));
+function translated(text: string, { cluster, placed, mounts }: Place): string {
+  const paths = [...mounts.keys()].map((mountPath) => mountPath.replace(/[.]/g, "\\."));
   const isPath = paths.length > 0 ? new RegExp(`(?<![\\w/.-])(?:${paths.join("|")})(?![\\w-])`, "g") : undefined;
-  const inside = isPath ? text.replace(isPath, (found) => join(root, found)) : text;
+  const inside = isPath ? text.replace(isPath, (found) => mounts.get(found)!) : text;
   return listenAt(placed.address, inside)
     .replace(/\b(?:0\.0\.0\.0|127\.0\.0\.1):/g, `${placed.address}:`)
     .replace(/\b([a-z][a-z0-9-]*)\.[a-z][a-z0-9-]*\.svc:(\d+)/g, (_, service, port) => serviceAddress(cluster, service, Number(port)))
@@ -136,11 +137,14 @@ function listenAt(address: string, text: string): string {
     .replace(/\bbind \*:/g, `bind ${address}:`);
 }
 
-/** The text of a file as the given container would see it: for configuration that travels to it by the bus. */
+/** A text as the containers of a pod would see it, each path as the first of them that has it: for what travels to them by the bus. */
 export function translateFor(cluster: Cluster, placed: PlacedPod, text: string): string {
-  const [container] = placed.pod.spec.containers;
-  const root = join(cluster.folder, String(cluster.pods.indexOf(placed)), "c0");
-  return translated(text, { cluster, placed, mounts: container?.volumeMounts ?? [], root });
+  const pods = join(cluster.folder, String(cluster.pods.indexOf(placed)));
+  const mounts = new Map<string, string>();
+  for (const [index, { volumeMounts = [] }] of placed.pod.spec.containers.entries())
+    for (const { mountPath } of volumeMounts)
+      if (!mounts.has(mountPath)) mounts.set(mountPath, join(pods, `c${index}`, mountPath));
+  return translated(text, { cluster, placed, mounts });
 }
 
 function addressOf({ pods }: Cluster, name: string): string {

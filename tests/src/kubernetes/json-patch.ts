@@ -14,7 +14,8 @@ function applyOne(root: Json, operation: JsonObject): void {
   const fail = (why: string): never => {
     throw new Error(`${JSON.stringify(operation)}: ${why}`);
   };
-  if (typeof path !== "string" || !path.startsWith("/") || Object.keys(rest).length > 0) return fail("is no patch");
+  if (typeof path !== "string" || !path.startsWith("/") || Object.keys(rest).length > 0)
+    return fail("is no patch");
   const words = path.slice(1).split("/");
   const names = words.map((word) => word.replaceAll("~1", "/").replaceAll("~0", "~"));
   const last = names.pop()!;

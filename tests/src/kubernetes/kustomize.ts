@@ -29,7 +29,12 @@ type Generator = {
   readonly literals?: readonly string[];
 };
 type Patch = { readonly path: string; readonly target: { readonly kind: string; readonly name: string } };
-type Image = { readonly name: string; readonly newName?: string; readonly newTag?: string; readonly digest?: string };
+type Image = {
+  readonly name: string;
+  readonly newName?: string;
+  readonly newTag?: string;
+  readonly digest?: string;
+};
 
 /** Objects on their way up; a generated ConfigMap gets the hash of its content at the very end. */
 type Gathered = { readonly objects: Manifest[]; readonly generated: Set<string> };
@@ -72,7 +77,8 @@ function addResource(path: string, into: Gathered, depth: number): void {
 }
 
 function add(object: Manifest, { objects }: Gathered, where: string): void {
-  if (objects.some((other) => isSame(other, object))) throw new Error(`${where}: ${nameOf(object)} is there twice`);
+  if (objects.some((other) => isSame(other, object)))
+    throw new Error(`${where}: ${nameOf(object)} is there twice`);
   objects.push(object);
 }
 
@@ -121,12 +127,17 @@ function patchObjects(folder: string, { path, target, ...rest }: Patch, { object
   if (Object.keys(rest).length > 0) throw new Error(`${file}: cannot render ${Object.keys(rest).join(", ")}`);
   const patch = parse(readFileSync(file, "utf8")) as Json;
   if (!Array.isArray(patch)) throw new Error(`${file}: only JSON patches (RFC 6902) are rendered`);
-  const found = objects.findIndex(({ kind, metadata }) => kind === target.kind && metadata.name === target.name);
+  const found = objects.findIndex(
+    ({ kind, metadata }) => kind === target.kind && metadata.name === target.name,
+  );
   if (found === -1) throw new Error(`${file}: there is no ${target.kind} ${target.name} to patch`);
   objects[found] = applyJsonPatch(objects[found]!, patch) as Manifest;
 }
 
-function setImages(objects: readonly Manifest[], { name, newName = name, newTag, digest, ...rest }: Image): void {
+function setImages(
+  objects: readonly Manifest[],
+  { name, newName = name, newTag, digest, ...rest }: Image,
+): void {
   if (Object.keys(rest).length > 0) throw new Error(`images: cannot render ${Object.keys(rest).join(", ")}`);
   const tail = digest === undefined ? (newTag === undefined ? undefined : `:${newTag}`) : `@${digest}`;
   for (const object of objects)
@@ -150,7 +161,8 @@ function withHashes({ objects, generated }: Gathered): Manifest[] {
   };
   for (const object of objects) {
     for (const key of ["configMap", "configMapRef", "configMapKeyRef"]) eachKey(object, key, rename);
-    if (object.kind === "ConfigMap") object.metadata.name = renamed.get(object.metadata.name) ?? object.metadata.name;
+    if (object.kind === "ConfigMap")
+      object.metadata.name = renamed.get(object.metadata.name) ?? object.metadata.name;
   }
   return objects;
 }

@@ -33,7 +33,10 @@ export type PlacedContainer = {
 };
 
 /** One pod per replica, each at its own address below `network`, such as "127.20.7". */
-export function placePods(pods: readonly (readonly [pod: Pod, replicas: number])[], network: string): PlacedPod[] {
+export function placePods(
+  pods: readonly (readonly [pod: Pod, replicas: number])[],
+  network: string,
+): PlacedPod[] {
   const named = pods.flatMap(([pod, replicas]) =>
     Array.from({ length: replicas }, (_, index) => ({ pod, name: podName(pod, index) })),
   );
@@ -61,10 +64,12 @@ export function placeContainer(cluster: Cluster, placed: PlacedPod, container: C
     // What begins empty is the pod's; files are written for each container, whose paths they may name.
     const folder = files ? `${root}-${name}` : join(pods, `v-${name}`);
     mkdirSync(folder, { recursive: true });
-    for (const [file, text] of Object.entries(files ?? {})) writeFileSync(join(folder, file), translateFile(file, text));
+    for (const [file, text] of Object.entries(files ?? {}))
+      writeFileSync(join(folder, file), translateFile(file, text));
     mkdirSync(dirname(path(mountPath)), { recursive: true });
     if (subPath === undefined) symlinkSync(folder, path(mountPath));
-    else if (files?.[subPath] === undefined) throw new Error(`${container.name}: no ${subPath} in volume ${name}`);
+    else if (files?.[subPath] === undefined)
+      throw new Error(`${container.name}: no ${subPath} in volume ${name}`);
     else copyFileSync(join(folder, subPath), path(mountPath));
   }
   const env = Object.fromEntries(
@@ -99,7 +104,10 @@ function wanted(data: Readonly<Record<string, string>>, key: string): string {
 
 function environmentOf(cluster: Cluster, placed: PlacedPod, { env = [], envFrom = [] }: Container) {
   const shared = envFrom.map(({ configMapRef }) => configMap(cluster.manifests, configMapRef!.name));
-  const own = env.map(({ name, value, valueFrom }) => [name, value ?? fieldOf(placed, valueFrom?.fieldRef?.fieldPath)]);
+  const own = env.map(({ name, value, valueFrom }) => [
+    name,
+    value ?? fieldOf(placed, valueFrom?.fieldRef?.fieldPath),
+  ]);
   return { ...Object.assign({}, ...shared), ...Object.fromEntries(own) } as Record<string, string>;
 }
 
@@ -120,12 +128,18 @@ type Place = {
 /** Paths of mounts, addresses of the pod itself, and names of Services. */
 function translated(text: string, { cluster, placed, mounts }: Place): string {
   const paths = [...mounts.keys()].map((mountPath) => mountPath.replace(/[.]/g, "\\."));
-  const isPath = paths.length > 0 ? new RegExp(`(?<![\\w/.-])(?:${paths.join("|")})(?![\\w-])`, "g") : undefined;
+  const isPath =
+    paths.length > 0 ? new RegExp(`(?<![\\w/.-])(?:${paths.join("|")})(?![\\w-])`, "g") : undefined;
   const inside = isPath ? text.replace(isPath, (found) => mounts.get(found)!) : text;
   return listenAt(placed.address, inside)
     .replace(/\b(?:0\.0\.0\.0|127\.0\.0\.1):/g, `${placed.address}:`)
-    .replace(/\b([a-z][a-z0-9-]*)\.[a-z][a-z0-9-]*\.svc:(\d+)/g, (_, service, port) => serviceAddress(cluster, service, Number(port)))
-    .replace(/\b([a-z][a-z0-9-]*-\d)\.[a-z][a-z0-9-]*:(\d+)/g, (_, pod, port) => `${addressOf(cluster, pod)}:${port}`);
+    .replace(/\b([a-z][a-z0-9-]*)\.[a-z][a-z0-9-]*\.svc:(\d+)/g, (_, service, port) =>
+      serviceAddress(cluster, service, Number(port)),
+    )
+    .replace(
+      /\b([a-z][a-z0-9-]*-\d)\.[a-z][a-z0-9-]*:(\d+)/g,
+      (_, pod, port) => `${addressOf(cluster, pod)}:${port}`,
+    );
 }
 
 /** Servers are told a port alone, and take it on every address of their pod. */
@@ -155,7 +169,9 @@ function addressOf({ pods }: Cluster, name: string): string {
 
 /** Where a Service leads: the pod that its selector finds, at the container's port that it targets. */
 export function serviceAddress(cluster: Cluster, name: string, port: number): string {
-  const service = cluster.manifests.find(({ kind, metadata }) => kind === "Service" && metadata.name === name);
+  const service = cluster.manifests.find(
+    ({ kind, metadata }) => kind === "Service" && metadata.name === name,
+  );
   if (!service) throw new Error(`no Service ${name}`);
   const { selector, ports } = service.spec as unknown as {
     selector: Record<string, string>;
@@ -167,7 +183,10 @@ export function serviceAddress(cluster: Cluster, name: string, port: number): st
   return `${placed.address}:${portOf(placed.pod, target)}`;
 }
 
-export function matches(labels: Readonly<Record<string, string>>, selector: Readonly<Record<string, string>>): boolean {
+export function matches(
+  labels: Readonly<Record<string, string>>,
+  selector: Readonly<Record<string, string>>,
+): boolean {
   return Object.entries(selector).every(([key, value]) => labels[key] === value);
 }
 

@@ -69,7 +69,11 @@ function listOf<T>(value: Json | undefined): readonly T[] {
 
 function addResource(path: string, into: Gathered, depth: number): void {
   if (!existsSync(path)) throw new Error(`${path}: is named and not there`);
-  if (statSync(path).isDirectory()) return gather(path, into, "Kustomization", depth + 1);
+  if (statSync(path).isDirectory()) gather(path, into, "Kustomization", depth + 1);
+  else readObjects(path, into);
+}
+
+function readObjects(path: string, into: Gathered): void {
   for (const document of parseAllDocuments(readFileSync(path, "utf8"), { uniqueKeys: true })) {
     if (document.errors.length > 0) throw new Error(`${path}: ${document.errors[0]!.message}`);
     if (document.contents !== null) add(document.toJS() as Manifest, into, path);
@@ -98,7 +102,10 @@ function generate(folder: string, generator: Generator, into: Gathered): void {
   const metadata = { name, ...(namespace === undefined ? {} : { namespace }) };
   const made: Manifest = { apiVersion: "v1", kind: "ConfigMap", metadata, data };
   into.generated.add(name);
-  if (behavior === "create") return add(made, into, folder);
+  if (behavior === "create") {
+    add(made, into, folder);
+    return;
+  }
   const before = into.objects.find((other) => isSame(other, made));
   if (!before) throw new Error(`${folder}: there is no ConfigMap ${name} to merge into`);
   before.data = { ...(before.data as JsonObject), ...data };
@@ -169,9 +176,8 @@ function withHashes({ objects, generated }: Gathered): Manifest[] {
 
 function eachKey(value: Json, key: string, change: (value: Json) => Json): void {
   if (value === null || typeof value !== "object") return;
-  if (Array.isArray(value)) return value.forEach((item) => void eachKey(item, key, change));
   for (const [name, inner] of Object.entries(value)) {
-    if (name === key) value[name] = change(inner);
+    if (name === key && !Array.isArray(value)) value[name] = change(inner);
     else eachKey(inner, key, change);
   }
 }

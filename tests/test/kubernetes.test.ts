@@ -13,7 +13,9 @@ const ANSWER_WITHIN_MS = 5_000;
 const TEST_MS = 240_000;
 
 for (const folder of ["k8s/overlays/dev", "k8s/overlays/production"])
-  test(`${folder}: streams are made, the configuration applied, and every service is ready`, { timeout: TEST_MS }, async () => {
+  test(`${folder}: streams are made, the configuration applied, and every service is ready`, {
+    timeout: TEST_MS,
+  }, async () => {
     const started = await startKustomization(join(REPOSITORY, folder), { applications: [] });
     try {
       await started.allReady();
@@ -25,7 +27,9 @@ for (const folder of ["k8s/overlays/dev", "k8s/overlays/production"])
     }
   });
 
-test("the catalog's pod: ready, and a read and a critical write go through its Service", { timeout: TEST_MS }, async () => {
+test("the catalog's pod: ready, and a read and a critical write go through its Service", {
+  timeout: TEST_MS,
+}, async () => {
   const folder = join(REPOSITORY, "examples/k8s-sidecar/one-pod");
   const started = await startKustomization(folder, { applications: ["catalog"] });
   try {

@@ -29,7 +29,12 @@ type Generator = {
   readonly literals?: readonly string[];
 };
 type Patch = { readonly path: string; readonly target: { readonly kind: string; readonly name: string } };
-type Image = { readonly name: string; readonly newName?: string; readonly newTag?: string; readonly digest?: string };
+type Image = {
+  readonly name: string;
+  readonly newName?: string;
+  readonly newTag?: string;
+  readonly digest?: string;
+};
 
 /** Objects on their way up; a generated ConfigMap gets the hash of its content at the very end. */
 type Gathered = { readonly objects: Manifest[]; readonly generated: Set<string> };
@@ -64,7 +69,11 @@ function listOf<T>(value: Json | undefined): readonly T[] {
 
 function addResource(path: string, into: Gathered, depth: number): void {
   if (!existsSync(path)) throw new Error(`${path}: is named and not there`);
-  if (statSync(path).isDirectory()) return gather(path, into, "Kustomization", depth + 1);
+  if (statSync(path).isDirectory()) gather(path, into, "Kustomization", depth + 1);
+  else readObjects(path, into);
+}
+
+function readObjects(path: string, into: Gathered): void {
   for (const document of parseAllDocuments(readFileSync(path, "utf8"), { uniqueKeys: true })) {
     if (document.errors.length > 0) throw new Error(`${path}: ${document.errors[0]!.message}`);
     if (document.contents !== null) add(document.toJS() as Manifest, into, path);
@@ -72,7 +81,8 @@ function addResource(path: string, into: Gathered, depth: number): void {
 }
 
 function add(object: Manifest, { objects }: Gathered, where: string): void {
-  if (objects.some((other) => isSame(other, object))) throw new Error(`${where}: ${nameOf(object)} is there twice`);
+  if (objects.some((other) => isSame(other, object)))
+    throw new Error(`${where}: ${nameOf(object)} is there twice`);
   objects.push(object);
 }
 
@@ -92,7 +102,10 @@ function generate(folder: string, generator: Generator, into: Gathered): void {
   const metadata = { name, ...(namespace === undefined ? {} : { namespace }) };
   const made: Manifest = { apiVersion: "v1", kind: "ConfigMap", metadata, data };
   into.generated.add(name);
-  if (behavior === "create") return add(made, into, folder);
+  if (behavior === "create") {
+    add(made, into, folder);
+    return;
+  }
   const before = into.objects.find((other) => isSame(other, made));
   if (!before) throw new Error(`${folder}: there is no ConfigMap ${name} to merge into`);
   before.data = { ...(before.data as JsonObject), ...data };
@@ -121,12 +134,17 @@ function patchObjects(folder: string, { path, target, ...rest }: Patch, { object
   if (Object.keys(rest).length > 0) throw new Error(`${file}: cannot render ${Object.keys(rest).join(", ")}`);
   const patch = parse(readFileSync(file, "utf8")) as Json;
   if (!Array.isArray(patch)) throw new Error(`${file}: only JSON patches (RFC 6902) are rendered`);
-  const found = objects.findIndex(({ kind, metadata }) => kind === target.kind && metadata.name === target.name);
+  const found = objects.findIndex(
+    ({ kind, metadata }) => kind === target.kind && metadata.name === target.name,
+  );
   if (found === -1) throw new Error(`${file}: there is no ${target.kind} ${target.name} to patch`);
   objects[found] = applyJsonPatch(objects[found]!, patch) as Manifest;
 }
 
-function setImages(objects: readonly Manifest[], { name, newName = name, newTag, digest, ...rest }: Image): void {
+function setImages(
+  objects: readonly Manifest[],
+  { name, newName = name, newTag, digest, ...rest }: Image,
+): void {
   if (Object.keys(rest).length > 0) throw new Error(`images: cannot render ${Object.keys(rest).join(", ")}`);
   const tail = digest === undefined ? (newTag === undefined ? undefined : `:${newTag}`) : `@${digest}`;
   for (const object of objects)
@@ -150,16 +168,16 @@ function withHashes({ objects, generated }: Gathered): Manifest[] {
   };
   for (const object of objects) {
     for (const key of ["configMap", "configMapRef", "configMapKeyRef"]) eachKey(object, key, rename);
-    if (object.kind === "ConfigMap") object.metadata.name = renamed.get(object.metadata.name) ?? object.metadata.name;
+    if (object.kind === "ConfigMap")
+      object.metadata.name = renamed.get(object.metadata.name) ?? object.metadata.name;
   }
   return objects;
 }
 
 function eachKey(value: Json, key: string, change: (value: Json) => Json): void {
   if (value === null || typeof value !== "object") return;
-  if (Array.isArray(value)) return value.forEach((item) => void eachKey(item, key, change));
   for (const [name, inner] of Object.entries(value)) {
-    if (name === key) value[name] = change(inner);
+    if (name === key && !Array.isArray(value)) value[name] = change(inner);
     else eachKey(inner, key, change);
   }
 }

@@ -27,7 +27,11 @@ export type Container = {
   readonly restartPolicy?: string;
   readonly env?: readonly EnvironmentEntry[];
   readonly envFrom?: readonly { readonly configMapRef?: { readonly name: string } }[];
-  readonly ports?: readonly { readonly name: string; readonly containerPort: number; readonly hostPort?: number }[];
+  readonly ports?: readonly {
+    readonly name: string;
+    readonly containerPort: number;
+    readonly hostPort?: number;
+  }[];
   readonly volumeMounts?: readonly {
     readonly name: string;
     readonly mountPath: string;
@@ -41,7 +45,9 @@ export type Container = {
   readonly readinessProbe?: Probe;
 };
 
-export type Probe = { readonly httpGet?: { readonly path: string; readonly port: string | number } } & JsonObject;
+export type Probe = {
+  readonly httpGet?: { readonly path: string; readonly port: string | number };
+} & JsonObject;
 
 export type Volume = {
   readonly name: string;

@@ -33,7 +33,10 @@ export type PlacedContainer = {
 };
 
 /** One pod per replica, each at its own address below `network`, such as "127.20.7". */
-export function placePods(pods: readonly (readonly [pod: Pod, replicas: number])[], network: string): PlacedPod[] {
+export function placePods(
+  pods: readonly (readonly [pod: Pod, replicas: number])[],
+  network: string,
+): PlacedPod[] {
   const named = pods.flatMap(([pod, replicas]) =>
     Array.from({ length: replicas }, (_, index) => ({ pod, name: podName(pod, index) })),
   );
@@ -50,7 +53,8 @@ export function placeContainer(cluster: Cluster, placed: PlacedPod, container: C
   const root = join(pods, `c${placed.pod.spec.containers.indexOf(container)}`);
   const mounts = [...(container.volumeMounts ?? [])].sort((a, b) => a.mountPath.length - b.mountPath.length);
   const path = (inside: string) => join(root, inside);
-  const translate = (text: string) => translated(text, { cluster, placed, mounts, root });
+  const rooted = mounts.map(({ mountPath }) => [mountPath, path(mountPath)] as const);
+  const translate = (text: string) => translated(text, { cluster, placed, mounts: new Map(rooted) });
   // Of no container: the configuration travels to others by the bus, and a key is a key.
   const translateFile = (file: string, text: string) =>
     file === CONFIGURATION || text.startsWith("-----BEGIN") ? text : translate(text);
@@ -60,10 +64,12 @@ export function placeContainer(cluster: Cluster, placed: PlacedPod, container: C
     // What begins empty is the pod's; files are written for each container, whose paths they may name.
     const folder = files ? `${root}-${name}` : join(pods, `v-${name}`);
     mkdirSync(folder, { recursive: true });
-    for (const [file, text] of Object.entries(files ?? {})) writeFileSync(join(folder, file), translateFile(file, text));
+    for (const [file, text] of Object.entries(files ?? {}))
+      writeFileSync(join(folder, file), translateFile(file, text));
     mkdirSync(dirname(path(mountPath)), { recursive: true });
     if (subPath === undefined) symlinkSync(folder, path(mountPath));
-    else if (files?.[subPath] === undefined) throw new Error(`${container.name}: no ${subPath} in volume ${name}`);
+    else if (files?.[subPath] === undefined)
+      throw new Error(`${container.name}: no ${subPath} in volume ${name}`);
     else copyFileSync(join(folder, subPath), path(mountPath));
   }
   const env = Object.fromEntries(
@@ -98,7 +104,10 @@ function wanted(data: Readonly<Record<string, string>>, key: string): string {
 
 function environmentOf(cluster: Cluster, placed: PlacedPod, { env = [], envFrom = [] }: Container) {
   const shared = envFrom.map(({ configMapRef }) => configMap(cluster.manifests, configMapRef!.name));
-  const own = env.map(({ name, value, valueFrom }) => [name, value ?? fieldOf(placed, valueFrom?.fieldRef?.fieldPath)]);
+  const own = env.map(({ name, value, valueFrom }) => [
+    name,
+    value ?? fieldOf(placed, valueFrom?.fieldRef?.fieldPath),
+  ]);
   return { ...Object.assign({}, ...shared), ...Object.fromEntries(own) } as Record<string, string>;
 }
 
@@ -112,19 +121,25 @@ function fieldOf({ name, address }: PlacedPod, path: string | undefined): string
 type Place = {
   readonly cluster: Cluster;
   readonly placed: PlacedPod;
-  readonly mounts: readonly { readonly mountPath: string }[];
-  readonly root: string;
+  /** Path inside a container -> path here. */
+  readonly mounts: ReadonlyMap<string, string>;
 };
 
 /** Paths of mounts, addresses of the pod itself, and names of Services. */
-function translated(text: string, { cluster, placed, mounts, root }: Place): string {
-  const paths = mounts.map(({ mountPath }) => mountPath.replace(/[.]/g, "\\."));
-  const isPath = paths.length > 0 ? new RegExp(`(?<![\\w/.-])(?:${paths.join("|")})(?![\\w-])`, "g") : undefined;
-  const inside = isPath ? text.replace(isPath, (found) => join(root, found)) : text;
+function translated(text: string, { cluster, placed, mounts }: Place): string {
+  const paths = [...mounts.keys()].map((mountPath) => mountPath.replace(/[.]/g, "\\."));
+  const isPath =
+    paths.length > 0 ? new RegExp(`(?<![\\w/.-])(?:${paths.join("|")})(?![\\w-])`, "g") : undefined;
+  const inside = isPath ? text.replace(isPath, (found) => mounts.get(found)!) : text;
   return listenAt(placed.address, inside)
     .replace(/\b(?:0\.0\.0\.0|127\.0\.0\.1):/g, `${placed.address}:`)
-    .replace(/\b([a-z][a-z0-9-]*)\.[a-z][a-z0-9-]*\.svc:(\d+)/g, (_, service, port) => serviceAddress(cluster, service, Number(port)))
-    .replace(/\b([a-z][a-z0-9-]*-\d)\.[a-z][a-z0-9-]*:(\d+)/g, (_, pod, port) => `${addressOf(cluster, pod)}:${port}`);
+    .replace(/\b([a-z][a-z0-9-]*)\.[a-z][a-z0-9-]*\.svc:(\d+)/g, (_, service, port) =>
+      serviceAddress(cluster, service, Number(port)),
+    )
+    .replace(
+      /\b([a-z][a-z0-9-]*-\d)\.[a-z][a-z0-9-]*:(\d+)/g,
+      (_, pod, port) => `${addressOf(cluster, pod)}:${port}`,
+    );
 }
 
 /** Servers are told a port alone, and take it on every address of their pod. */
@@ -136,11 +151,14 @@ function listenAt(address: string, text: string): string {
     .replace(/\bbind \*:/g, `bind ${address}:`);
 }
 
-/** The text of a file as the given container would see it: for configuration that travels to it by the bus. */
+/** A text as the containers of a pod would see it, each path as the first of them that has it: for what travels to them by the bus. */
 export function translateFor(cluster: Cluster, placed: PlacedPod, text: string): string {
-  const [container] = placed.pod.spec.containers;
-  const root = join(cluster.folder, String(cluster.pods.indexOf(placed)), "c0");
-  return translated(text, { cluster, placed, mounts: container?.volumeMounts ?? [], root });
+  const pods = join(cluster.folder, String(cluster.pods.indexOf(placed)));
+  const mounts = new Map<string, string>();
+  for (const [index, { volumeMounts = [] }] of placed.pod.spec.containers.entries())
+    for (const { mountPath } of volumeMounts)
+      if (!mounts.has(mountPath)) mounts.set(mountPath, join(pods, `c${index}`, mountPath));
+  return translated(text, { cluster, placed, mounts });
 }
 
 function addressOf({ pods }: Cluster, name: string): string {
@@ -151,7 +169,9 @@ function addressOf({ pods }: Cluster, name: string): string {
 
 /** Where a Service leads: the pod that its selector finds, at the container's port that it targets. */
 export function serviceAddress(cluster: Cluster, name: string, port: number): string {
-  const service = cluster.manifests.find(({ kind, metadata }) => kind === "Service" && metadata.name === name);
+  const service = cluster.manifests.find(
+    ({ kind, metadata }) => kind === "Service" && metadata.name === name,
+  );
   if (!service) throw new Error(`no Service ${name}`);
   const { selector, ports } = service.spec as unknown as {
     selector: Record<string, string>;
@@ -163,7 +183,10 @@ export function serviceAddress(cluster: Cluster, name: string, port: number): st
   return `${placed.address}:${portOf(placed.pod, target)}`;
 }
 
-export function matches(labels: Readonly<Record<string, string>>, selector: Readonly<Record<string, string>>): boolean {
+export function matches(
+  labels: Readonly<Record<string, string>>,
+  selector: Readonly<Record<string, string>>,
+): boolean {
   return Object.entries(selector).every(([key, value]) => labels[key] === value);
 }
 

@@ -7,7 +7,7 @@
 
 import { type Json, type Manifest, nameOf } from "./manifest.ts";
 
-type Problem = { readonly instancePath: string; readonly message?: string; readonly keyword: string };
+type Problem = { readonly instancePath: string; readonly keyword: string; readonly params: object };
 type Validator = ((value: unknown) => boolean) & { errors?: readonly Problem[] | null };
 type SchemaModule = { readonly validate: Validator };
 
@@ -55,7 +55,10 @@ export async function checkSchema(manifest: Manifest): Promise<string[]> {
   const { watched, unread } = watchReads(manifest);
   const problems = validate(watched) ? [] : (validate.errors ?? []);
   return [
-    ...problems.map(({ instancePath, message, keyword }) => `${instancePath || "/"} ${message ?? `breaks "${keyword}"`}`),
+    ...problems.map(
+      ({ instancePath, keyword, params }) =>
+        `${instancePath || "/"} breaks "${keyword}" ${JSON.stringify(params)}`,
+    ),
     ...unread().map((path) => `${path} is no field of it`),
   ].map((problem) => `${nameOf(manifest)}: ${problem}`);
 }

@@ -18,8 +18,8 @@ import { waitFor } from "@understudy/testkit/wait";
 import { renderKustomization } from "./kustomize.ts";
 import { type Container, type Json, type Manifest, podsOf } from "./manifest.ts";
 import {
-  CONFIGURATION,
   type Cluster,
+  CONFIGURATION,
   type PlacedContainer,
   type PlacedPod,
   placeContainer,
@@ -59,7 +59,10 @@ export type Started = {
   close(): Promise<void>;
 };
 
-export async function startKustomization(folder: string, options: { applications: readonly string[] }): Promise<Started> {
+export async function startKustomization(
+  folder: string,
+  options: { applications: readonly string[] },
+): Promise<Started> {
   const run = openRun();
   // Short: Unix sockets are in it.
   const home = mkdtempSync(join(tmpdir(), "uk-"));
@@ -111,9 +114,13 @@ async function startAll(cluster: Cluster, run: Run): Promise<Omit<Started, "clos
   await runJob(cluster, JOBS[0]!);
   await Promise.all(rest.map((placed) => startPod(cluster, placed, run)));
   await runJob(cluster, JOBS[1]!);
-  const probes = rest.flatMap((placed) => placed.pod.spec.containers.flatMap((container) => probeOf(placed, container)));
+  const probes = rest.flatMap((placed) =>
+    placed.pod.spec.containers.flatMap((container) => probeOf(placed, container)),
+  );
   const readiness = async () =>
-    Object.fromEntries(await Promise.all(probes.map(async ({ name, url }) => [name, await answers(url)] as const)));
+    Object.fromEntries(
+      await Promise.all(probes.map(async ({ name, url }) => [name, await answers(url)] as const)),
+    );
   return {
     service: (name, port) => serviceAddress(cluster, name, port),
     readiness,

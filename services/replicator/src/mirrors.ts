@@ -70,7 +70,8 @@ export function openMirrors(parts: {
 
   const stateOf = (instance: string) => {
     const { name: resource, state } = parts.spec();
-    return { resource, dir: folders.stateDir(instance), paths: state.paths, consistency: state.consistency };
+    const { paths, consistency, criticalPaths = [] } = state;
+    return { resource, dir: folders.stateDir(instance), paths, consistency, criticalPaths };
   };
   const attach = ({ member }: OpenEnd) => current?.end.attach({ ...member, address });
 

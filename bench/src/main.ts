@@ -16,6 +16,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     about: "changed blocks, an inserted byte, renames and nothing: bytes on the wire, rsync beside",
     load: () => import("./delta.ts"),
   },
+  memory: {
+    about: "memory of both ends at 200 Mbit/s, of the index by the block, and of a million files",
+    load: () => import("./memory.ts"),
+  },
   "reactive-sweep": {
     about: "target and hold of the reactive opponent: what each setting costs and harms",
     load: () => import("./reactive-sweep.ts"),

@@ -7,7 +7,7 @@ import type { Change } from "./change.ts";
 import type { Manifest } from "./manifest.ts";
 
 /** More than this at once is not held in memory: shadows then find the differing blocks by their hashes. */
-export const CHANGES_BYTES_MAX = 64 * 1024 * 1024;
+export const CHANGES_BYTES_MAX = 32 * 1024 * 1024;
 
 export interface Capture {
   readonly manifest: Manifest;

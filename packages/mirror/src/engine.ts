@@ -15,6 +15,8 @@ export type MirroredState = {
   /** SQLite files ("sqlite") or files and folders ("none"), relative to dir. */
   readonly paths: readonly string[];
   readonly consistency: Consistency;
+  /** Globs of files whose changes are sealed at once instead of at the next tick. */
+  readonly criticalPaths?: readonly string[];
 };
 
 export type ShadowProgress = {

@@ -37,7 +37,8 @@ export const openPrimary: OpenPrimary = async (options) => {
   const { state, epoch, tls, clock, tickMs, onError, allows, linkOf = () => undefined } = options;
   const bookmark = await takeOver(options);
   const start = startingPoint(bookmark.current, options);
-  const capture = await openCapture(options).catch((error) => {
+  let urge: () => void = () => undefined;
+  const capture = await openCapture(options, () => urge()).catch((error) => {
     bookmark.close();
     throw diskError(`state of ${state.resource}`, error);
   });
@@ -97,8 +98,7 @@ export const openPrimary: OpenPrimary = async (options) => {
   seals.add(position.version, { atMs: clock.bootMs(), bytes: capture.manifest.bytes });
 
   let reported = "";
-  const tick = setInterval(() => {
-    if (!capture.pending()) return;
+  function sealUnasked(): void {
     gate.shared().then(
       () => {
         reported = "";
@@ -108,6 +108,11 @@ export const openPrimary: OpenPrimary = async (options) => {
         reported = error.message;
       },
     );
+  }
+  // A turnstile shares what is asked for together: a burst of events is one or two seals.
+  urge = sealUnasked;
+  const tick = setInterval(() => {
+    if (capture.pending()) sealUnasked();
   }, tickMs);
   const beat = setInterval(changed, PROGRESS_MS);
 
@@ -159,6 +164,7 @@ export const openPrimary: OpenPrimary = async (options) => {
     async close() {
       clearInterval(tick);
       clearInterval(beat);
+      urge = () => undefined;
       await Promise.all([...feeds.keys()].map(detach));
       await gate.exclusive(async () => {
         closed = true;
@@ -204,12 +210,23 @@ function startingPoint({ position }: Bookmark, { state, epoch, from, clock }: Pr
   return position.epoch === epoch && position.version >= from.version ? position : from;
 }
 
-async function openCapture({ state, workDir, clock, onError }: PrimaryOptions): Promise<Capture> {
+async function openCapture(
+  { state, workDir, clock, onError }: PrimaryOptions,
+  onCritical: () => void,
+): Promise<Capture> {
   const roots = checkedRoots(state.paths);
   switch (state.consistency) {
     case "sqlite":
       return captureDatabases(new Map(roots.map((root) => [root, join(state.dir, root)])));
     case "none":
-      return captureTree({ dir: state.dir, roots, workDir, nowMs: clock.nowMs, onError });
+      return captureTree({
+        dir: state.dir,
+        roots,
+        workDir,
+        nowMs: clock.nowMs,
+        onError,
+        onCritical,
+        critical: state.criticalPaths ?? [],
+      });
   }
 }

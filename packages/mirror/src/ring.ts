@@ -4,7 +4,7 @@ import type { Base } from "./change.ts";
 import { type Delta, sameBase } from "./delta.ts";
 
 const DELTAS_MAX = 512;
-const BYTES_MAX = 64 * 1024 * 1024;
+const BYTES_MAX = 32 * 1024 * 1024;
 
 export interface DeltaRing {
   push(delta: Delta): void;

@@ -24,7 +24,7 @@ const NOTHING = new Uint8Array(0);
 
 type Literal = { readonly indexes: number[]; readonly hashes: Uint8Array; readonly data: Uint8Array };
 type Copied = { readonly from: string; readonly runs: CopyRun[]; readonly hashes: Uint8Array };
-type Piece = { readonly literal: Literal; readonly copied: readonly Copied[] };
+export type Piece = { readonly literal: Literal; readonly copied: readonly Copied[] };
 export type Found = {
   readonly size: number;
   /** What differs; pieces without a difference are left out. */
@@ -37,19 +37,24 @@ type CompareOptions = {
   readonly stats: Stats;
   readonly reader: TreeReader;
   readonly changes: ChangeList;
+  /** Takes what differs as it is found, instead of the result; with the bytes read so far. */
+  readonly onPiece?: (piece: Piece, size: number) => void;
 };
 
 export async function compareFile(file: FileHandle, options: CompareOptions): Promise<Found> {
-  const { path, stats, reader, changes } = options;
+  const { path, stats, reader, changes, onPiece } = options;
   const held = reader.manifest.entries.get(path);
-  const before = held?.entry.kind === "file" ? held : undefined;
+  // Who takes the pieces as they come begins with nothing.
+  const before = !onPiece && held?.entry.kind === "file" ? held : undefined;
   const pieces: Piece[] = [];
   let [size, literalBytes] = [0, 0];
   let source: Source | undefined;
 
   function add(piece: Piece): void {
     literalBytes += piece.literal.indexes.length * BLOCK_BYTES;
-    if (piece.literal.indexes.length > 0 || piece.copied.length > 0) pieces.push(piece);
+    if (piece.literal.indexes.length === 0 && piece.copied.length === 0) return;
+    if (onPiece) onPiece(piece, size);
+    else pieces.push(piece);
   }
 
   const readBytes = Math.min(READ_BYTES, blockCount(stats.size + 1, BLOCK_BYTES) * BLOCK_BYTES);
@@ -61,8 +66,8 @@ export async function compareFile(file: FileHandle, options: CompareOptions): Pr
     }
     const keep = literalBytes <= changes.room;
     const { piece, moved } = differingIn(buffer.subarray(0, length), { at: size, before, source, keep });
-    add(piece);
     size += length;
+    add(piece);
     if (moved !== undefined && before) {
       const rest = await searchRest(file, { before, path, first: moved, room: changes.room - literalBytes });
       for (const each of rest.pieces) add(each);
@@ -164,11 +169,10 @@ async function searchRest(
 export function record(
   manifest: Manifest,
   path: string,
-  { found, changes }: { found: Found; changes: ChangeList },
+  { pieces, changes }: { pieces: readonly Piece[]; changes: ChangeList },
 ): void {
-  if (found.literalBytes > changes.room) changes.overflow();
   const runs = new Map<string, CopyRun[]>();
-  for (const { literal, copied } of found.pieces) {
+  for (const { literal, copied } of pieces) {
     const { indexes, hashes, data } = literal;
     if (indexes.length > 0) {
       setBlocks(manifest, path, { indexes, hashes });

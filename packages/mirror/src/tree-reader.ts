@@ -12,7 +12,7 @@ import { diskError, errnoOf, MirrorError } from "./error.ts";
 import { type Entry, type Manifest, removePath, sameEntry, sameOwner, setEntry } from "./manifest.ts";
 import { isCovered, isInnerLink, joinPath, leadsToRoot } from "./paths.ts";
 import type { Sources } from "./sources.ts";
-import { compareFile, record } from "./tree-file.ts";
+import { compareFile, type Piece, record } from "./tree-file.ts";
 
 /** Files of one folder read at the same time: reading a small one is waiting most of the time. */
 const VISITS_AT_ONCE = 8;
@@ -55,9 +55,14 @@ async function statOf(reader: TreeReader, path: string): Promise<Stats | "skip" 
   try {
     return await lstat(join(reader.dir, path));
   } catch (error) {
-    if (GONE.has(errnoOf(error))) return undefined;
-    reader.onSkip(diskError(`reading ${path}`, error));
-    return "skip";
+    if (!GONE.has(errnoOf(error))) {
+      reader.onSkip(diskError(`reading ${path}`, error));
+      return "skip";
+    }
+    // Node replaces what is not UTF-8, and there is nothing under the name it makes of it.
+    if (path.includes("\ufffd"))
+      reader.onSkip(new MirrorError("io", `${path}: name is not UTF-8, not mirrored`));
+    return undefined;
   }
 }
 
@@ -90,9 +95,7 @@ async function childrenOf(
 ): Promise<{ folders: string[]; others: string[] }> {
   const [folders, others]: string[][] = [[], []];
   for (const each of await listFolder(reader, path)) {
-    if (each.name.includes("\ufffd"))
-      reader.onSkip(new MirrorError("io", `${joinPath(path, each.name)}: name is not UTF-8, not mirrored`));
-    else (each.isDirectory() ? folders! : others!).push(joinPath(path, each.name));
+    (each.isDirectory() ? folders! : others!).push(joinPath(path, each.name));
   }
   return { folders: folders!.sort(), others: others!.sort() };
 }
@@ -136,16 +139,28 @@ async function visitFile(reader: TreeReader, path: string, changes: ChangeList):
   try {
     const stats = await file.stat();
     if (!stats.isFile()) return forget(reader, path, changes);
-    const found = await compareFile(file, { path, stats, reader, changes });
-    const entry: Entry = { ...plainEntry("file", stats), size: found.size, blockSize: BLOCK_BYTES };
-    note(reader, path, { changes, entry, always: found.pieces.length > 0 });
-    record(reader.manifest, path, { found, changes });
+    const entryOf = (size: number): Entry => ({ ...plainEntry("file", stats), size, blockSize: BLOCK_BYTES });
+    // Where nothing is kept for the wire, the hashes of a long file are recorded as they come, not held twice.
+    const isFirst = changes.room === 0 && !reader.manifest.entries.has(path);
+    if (isFirst) note(reader, path, { changes, entry: entryOf(stats.size) });
+    const onPiece = (piece: Piece, size: number) => {
+      if (size > sizeOf(reader.manifest, path)) setEntry(reader.manifest, path, { entry: entryOf(size) });
+      record(reader.manifest, path, { pieces: [piece], changes });
+    };
+    const found = await compareFile(file, { path, stats, reader, changes, ...(isFirst && { onPiece }) });
+    note(reader, path, { changes, entry: entryOf(found.size), always: found.pieces.length > 0 });
+    if (found.literalBytes > changes.room) changes.overflow();
+    record(reader.manifest, path, { pieces: found.pieces, changes });
     reader.onSeen(path, stats);
   } catch (error) {
     reader.onSkip(diskError(`reading ${path}`, error));
   } finally {
     await file.close();
   }
+}
+
+function sizeOf(manifest: Manifest, path: string): number {
+  return manifest.entries.get(path)?.entry.size ?? 0;
 }
 
 function plainEntry(kind: "file" | "folder" | "link", stats: Stats): Entry {

@@ -6,9 +6,10 @@
 
 import { constants, type Stats } from "node:fs";
 import { lstat, open, readdir } from "node:fs/promises";
-import { join, matchesGlob } from "node:path";
+import { join } from "node:path";
 import { blockLength, runsOf } from "./blocks.ts";
 import { type Capture, changeList } from "./capture.ts";
+import { isCritical, mayLeadToCritical } from "./critical.ts";
 import { errnoOf, MirrorError } from "./error.ts";
 import { blocksOf, type Entry, emptyManifest, type Manifest } from "./manifest.ts";
 import { isCovered, joinPath, leadsToRoot } from "./paths.ts";
@@ -64,12 +65,14 @@ export async function scanTree({
 
 /** Resolves with all of the state read and watched. */
 export async function captureTree(options: TreeOptions): Promise<Capture> {
-  const { dir, roots, onError, nowMs } = options;
+  const { dir, roots, onError, nowMs, critical = [] } = options;
   const leads = new Map<string, number>();
   let dirty = new Set<string>();
   const skipped = new Set<string>();
   let unwatched: NodeJS.Timeout | undefined;
   let scrubbing: Promise<void> | undefined;
+
+  const isNew = (path: string): boolean => !reader.manifest.entries.has(path);
 
   /** Once for each path and reason: a scrub meets it again and again. */
   function report(error: Error): void {
@@ -91,7 +94,8 @@ export async function captureTree(options: TreeOptions): Promise<Capture> {
     markDir: join(options.workDir, "marks"),
     onChange(path) {
       dirty.add(path);
-      if (options.critical?.some((glob) => matchesGlob(path, glob))) options.onCritical?.();
+      if (isCritical(path, critical) || (isNew(path) && mayLeadToCritical(path, critical)))
+        options.onCritical?.();
     },
     onUnwatched(path, cause) {
       unwatched ??= setInterval(() => scrub().catch(report), UNWATCHED_SCRUB_MS);

@@ -30,6 +30,7 @@ export type World = {
     epoch?: number;
     from?: Position;
     tls?: TlsMaterial;
+    tickMs?: number;
   }): Promise<MirrorPrimary>;
   shadow(listener: MirrorListener, options: { name: string; incarnation?: string }): Promise<MirrorShadow>;
   stateOf(name: string): MirroredState;
@@ -39,7 +40,11 @@ export type World = {
 
 export async function openWorld(
   t: TestContext,
-  { consistency = "none", paths = ["."] }: { consistency?: Consistency; paths?: string[] } = {},
+  {
+    consistency = "none",
+    paths = ["."],
+    criticalPaths = [],
+  }: { consistency?: Consistency; paths?: string[]; criticalPaths?: string[] } = {},
 ): Promise<World> {
   const dir = mkdtempSync(join(tmpdir(), "understudy-mirror-"));
   const errors: Error[] = [];
@@ -61,7 +66,7 @@ export async function openWorld(
   const onError = (error: Error) => void errors.push(error);
   const stateOf = (name: string): MirroredState => {
     mkdirSync(join(dir, name, "state"), { recursive: true });
-    return { resource: "catalog", dir: join(dir, name, "state"), paths, consistency };
+    return { resource: "catalog", dir: join(dir, name, "state"), paths, consistency, criticalPaths };
   };
   return {
     dir,
@@ -73,13 +78,19 @@ export async function openWorld(
     at: (name, path) => join(stateOf(name).dir, path),
     listen: async (port = 0) =>
       own(await listenMirror({ host: "127.0.0.1", port, tls, clock: systemClock, onError })),
-    primary: async ({ name = "one", epoch = 1, from = POSITION_ZERO, tls: other = tls } = {}) =>
+    primary: async ({
+      name = "one",
+      epoch = 1,
+      from = POSITION_ZERO,
+      tls: other = tls,
+      tickMs = TICK_MS,
+    } = {}) =>
       own(
         await openPrimary({
           state: stateOf(name),
           epoch,
           from,
-          tickMs: TICK_MS,
+          tickMs,
           tls: other,
           clock: systemClock,
           workDir: join(dir, name, "work"),

@@ -61,6 +61,8 @@ export type ResourceSpec = {
     readonly tickMs: number;
     /** A critical write with no in-sync shadow: fail by the deadline (default), or let it pass and say so. */
     readonly critical: "in-sync" | "best-effort";
+    /** Globs of files whose changes are sealed at once instead of at the next tick. */
+    readonly criticalPaths?: readonly string[];
   };
   readonly capacity: {
     /** Signals to fit; the first one that reaches its target binds. */

@@ -86,6 +86,11 @@ const state = z.strictObject({
     .describe(
       "A critical write without an in-sync shadow: fails by its deadline, or passes and is reported.",
     ),
+  criticalPaths: z
+    .array(z.string().min(1).max(256))
+    .max(64)
+    .default([])
+    .describe("Globs of files whose changes are sealed at once instead of at the next tick."),
 });
 
 const limits = z.strictObject({

@@ -76,10 +76,19 @@ export type Event =
   | { readonly kind: "verdict"; readonly verdict: Verdict }
   | { readonly kind: "scale-wanted"; readonly shadows: number }
   /** What the host that leads asks of us as one that keeps shadows. */
-  | { readonly kind: "host-asked"; readonly asks: "open" | "start" | "end" | "remove"; readonly member: Member }
+  | {
+      readonly kind: "host-asked";
+      readonly asks: "open" | "start" | "end" | "remove";
+      readonly member: Member;
+    }
   | { readonly kind: "look-at-store" }
   /** What another host keeps for us; `first`: after a new connection, so that what it does not name is not there. */
-  | { readonly kind: "host-told"; readonly host: string; readonly shadows: readonly KeptElsewhere[]; readonly first: boolean }
+  | {
+      readonly kind: "host-told";
+      readonly host: string;
+      readonly shadows: readonly KeptElsewhere[];
+      readonly first: boolean;
+    }
   | { readonly kind: "host-away"; readonly host: string }
   | { readonly kind: "asked"; readonly id: number; readonly request: Request };
 

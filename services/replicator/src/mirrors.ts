@@ -79,8 +79,8 @@ export function openMirrors(parts: {
   /** Of an adopted resource the folder leads to where that keeps its state; the mirror itself follows no links. */
   const stateOf = (instance: string) => {
     const { name: resource, state } = parts.spec();
-    const dir = realpathSync(folders.stateDir(instance));
-    return { resource, dir, paths: state.paths, consistency: state.consistency };
+    const { paths, consistency, criticalPaths = [] } = state;
+    return { resource, dir: realpathSync(folders.stateDir(instance)), paths, consistency, criticalPaths };
   };
   const attach = ({ member, address: to }: OpenEnd) => current?.end.attach({ ...member, address: to });
 

@@ -45,6 +45,7 @@ export type ChildSpec = {
   /** All it gets, besides PATH, HOME and the run's mark. */
   readonly env: Readonly<Record<string, string>>;
   readonly isReady: () => Promise<boolean>;
+  readonly readyWithinMs?: number;
   readonly restartAfterMs?: number;
   readonly niceness?: number;
   /** How a signal reaches what the child stands for; by default, the child itself. */
@@ -111,13 +112,11 @@ class SupervisedChild implements Child {
   async ready(): Promise<void> {
     const supervised = this.#spec.restartAfterMs !== undefined;
     const isOver = () => !this.#running && !(supervised && this.#wanted);
-    const { name, isReady } = this.#spec;
+    const { name, isReady, readyWithinMs: withinMs = READY_WITHIN_MS } = this.#spec;
     try {
-      await waitFor(async () => isOver() || (this.#running && (await isReady())), {
-        withinMs: READY_WITHIN_MS,
-      });
+      await waitFor(async () => isOver() || (this.#running && (await isReady())), { withinMs });
     } catch (cause) {
-      const silence = `${name} does not answer within ${READY_WITHIN_MS} ms: ${this.#lastLines()}`;
+      const silence = `${name} does not answer within ${withinMs} ms: ${this.#lastLines()}`;
       throw new TestkitError("not-ready", silence, { cause });
     }
     if (isOver()) throw new TestkitError("not-ready", `${name} ended: ${this.#lastLines()}`);

@@ -31,17 +31,14 @@ import {
 
 const execute = promisify(execFile);
 
-const READY_WITHIN_MS = 60_000;
-const JOB_WITHIN_MS = 60_000;
-const ASK_WITHIN_MS = 2_000;
+const READY_WITHIN_MS = 120_000;
+const JOB_WITHIN_MS = 120_000;
+const ASK_WITHIN_MS = 5_000;
 const SERVERS: readonly ServerName[] = ["nats-server", "redis-server", "haproxy"];
 const SETTING_UP = ["nats", "redis"];
 const JOBS = ["streams", "apply"];
-/** An image is a program of this checkout; the catalog's has the replicator in front, whose child the catalog is. */
-const PROGRAMS: Readonly<Record<string, string>> = {
-  "understudy-cli": "cli/src/main.ts",
-  "understudy-catalog": "services/replicator/src/main.ts",
-};
+/** An image is a program of this checkout: a service, unless it is here. */
+const PROGRAMS: Readonly<Record<string, string>> = { "understudy-cli": "cli/src/main.ts" };
 
 type Program = {
   readonly file: string;
@@ -168,6 +165,7 @@ async function startContainer(placed: PlacedPod, placedContainer: PlacedContaine
     cwd: REPOSITORY,
     ...program,
     env: { ...program.env, ...env },
+    readyWithinMs: READY_WITHIN_MS,
     // A probe by connection or by program is answered by whatever needs the server next.
     isReady: async () => (url ? answers(url) : true),
   });

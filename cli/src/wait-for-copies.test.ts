@@ -19,7 +19,11 @@ function status(options: { primary: string; inSync?: string[]; phase?: InstanceP
   const instances = ["catalog-1", "catalog-2"].map((name) =>
     create(InstanceSchema, { name, phase: options.phase ?? InstancePhase.SEEDING }),
   );
-  const roles = create(RoleChangedSchema, { header: { resource: "catalog" }, primary: options.primary, instances });
+  const roles = create(RoleChangedSchema, {
+    header: { resource: "catalog" },
+    primary: options.primary,
+    instances,
+  });
   return create(ResourceStatusSchema, { roles, states: [copying], inSync: options.inSync ?? [] });
 }
 

@@ -32,6 +32,7 @@ const REPLICATOR = join(ROOT, "services/replicator/src/main.ts");
 /** Half of it outlasts what a busy machine makes a replicator wait. */
 const LEASE_MS = 6_000;
 const WITHIN_MS = 120_000;
+const RESTART_AFTER_MS = 500;
 const LOG_LINES = 40;
 const [GRPC, DATA, ENROL] = [7443, 7444, 7445];
 
@@ -43,6 +44,7 @@ let redis: RedisServer;
 let context: string;
 let tls: string;
 let passed = false;
+let over = false;
 const proxies: Server[] = [];
 const children: ChildProcess[] = [];
 
@@ -70,6 +72,7 @@ before(async () => {
 after(async () => {
   if (skip) return;
   if (!passed) for (const { name } of network.hosts) process.stderr.write(`${name}:\n${logOf(name)}\n`);
+  over = true;
   for (const child of children) child.kill("SIGKILL");
   for (const proxy of proxies) proxy.close();
   await Promise.all([nats.stop(), redis.stop()]);
@@ -98,15 +101,20 @@ async function onTheSwitch(url: string): Promise<string> {
   return `${protocol}//${network.address}:${(server.address() as { port: number }).port}`;
 }
 
-function startOn(host: NetworkHost, env: Readonly<Record<string, string>>): ChildProcess {
+/** As a supervisor: what ends by itself is started again. */
+function startOn(host: NetworkHost, env: Readonly<Record<string, string>>): void {
   const folder = join(run.folder, host.name);
   mkdirSync(folder, { recursive: true });
   const log = openSync(join(folder, "replicator.log"), "a");
   const { PATH, HOME } = process.env;
   const all = { PATH, HOME, UNDERSTUDY_RUN: run.id, UNDERSTUDY_LOG_LEVEL: "info", ...env };
-  const child = host.spawn(process.execPath, [REPLICATOR], { env: all, stdio: ["ignore", log, log] });
-  children.push(child);
-  return child;
+  const start = () => {
+    if (over) return;
+    const child = host.spawn(process.execPath, [REPLICATOR], { env: all, stdio: ["ignore", log, log] });
+    children.push(child);
+    child.once("exit", () => setTimeout(start, RESTART_AFTER_MS).unref());
+  };
+  start();
 }
 
 function cli(args: readonly string[], host = network.hosts[0]!): string {
@@ -183,7 +191,8 @@ test("a machine joins by token, keeps the shadow, and leads when the primary's m
     UNDERSTUDY_AUTHORITY_DIR: join(tls, "authority"),
     UNDERSTUDY_ENROL_LISTEN: `${a.address}:${ENROL}`,
   });
-  const addressesOf = (host: NetworkHost) => [`${host.address}:${GRPC}`, `${host.dataAddress}:${DATA}`] as const;
+  const addressesOf = (host: NetworkHost) =>
+    [`${host.address}:${GRPC}`, `${host.dataAddress}:${DATA}`] as const;
   const invite = () => JSON.parse(cli(["host", "add", "edge-b", "-o", "json"])) as { token: string };
   const { token } = await waitFor(
     async () => {
@@ -230,7 +239,8 @@ test("a machine joins by token, keeps the shadow, and leads when the primary's m
     async () => {
       const roles = (await status(b))?.roles;
       return roles?.instances.find(
-        (each) => each.name === roles.primary && each.host === "edge-b" && each.phase === InstancePhase.SERVING,
+        (each) =>
+          each.name === roles.primary && each.host === "edge-b" && each.phase === InstancePhase.SERVING,
       );
     },
     { withinMs: WITHIN_MS, what: "a primary on edge-b" },
@@ -238,7 +248,11 @@ test("a machine joins by token, keeps the shadow, and leads when the primary's m
   const tookMs = performance.now() - cutMs;
   assert.ok(tookMs >= LEASE_MS / 2, `its lease is waited out, ${tookMs} ms`);
   t.diagnostic(`cut to the new primary: ${Math.round(tookMs)} ms at a lease of ${LEASE_MS} ms`);
-  assert.notEqual(write(a, primary.address, "too late"), 201, "the primary that was cut off has stopped itself");
+  assert.notEqual(
+    write(a, primary.address, "too late"),
+    201,
+    "the primary that was cut off has stopped itself",
+  );
   await written(b, next.address, "after");
 
   a.setSwitch(true);
@@ -248,7 +262,8 @@ test("a machine joins by token, keeps the shadow, and leads when the primary's m
     'fetch("http://"+process.argv[1]+"/idempotency-keys?after=0").then(r=>r.text()).then(console.log)',
     healed.shadow.address,
   ]);
-  for (const key of ["order-0", "order-4", "after"]) assert.ok(keys.includes(`"${key}"`), `${key} in ${keys}`);
+  for (const key of ["order-0", "order-4", "after"])
+    assert.ok(keys.includes(`"${key}"`), `${key} in ${keys}`);
   assert.ok(!keys.includes("too late"));
   passed = true;
 });

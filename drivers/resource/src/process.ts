@@ -189,7 +189,9 @@ class ProcessDriver implements ResourceDriver {
       this.#files.saveRole(request, request.role);
       this.#files.save(intent);
       const log = openLog(logPath);
-      const child = await this.#spawn(request, { run, host, port, logFd: log.fd }).finally(() => closeSync(log.fd));
+      const child = await this.#spawn(request, { run, host, port, logFd: log.fd }).finally(() =>
+        closeSync(log.fd),
+      );
       running = { ...intent, pid: child.pid!, pidStartTicks: readProcStat(child.pid!)?.startTicks ?? 0 };
       this.#exits.ownChild(running, child);
       this.#known.set(name, running);

@@ -83,7 +83,8 @@ export function allOf(limits: readonly RateLimit[]): Omit<RateLimit, "setRate"> 
     },
     open,
     untilOpen: async (traffic, signal) => {
-      while (!signal.aborted && !open(traffic)) for (const limit of limits) await limit.untilOpen(traffic, signal);
+      while (!signal.aborted && !open(traffic))
+        for (const limit of limits) await limit.untilOpen(traffic, signal);
     },
   };
 }

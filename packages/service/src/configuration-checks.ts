@@ -63,7 +63,9 @@ function checkHosts(
   ];
   const unknown = named.filter(([, name]) => !names.includes(name));
   const twice = named.filter(
-    ([path, name], index) => path.length > 3 && named.some(([other, same], earlier) => other.length > 3 && same === name && earlier < index),
+    ([path, name], index) =>
+      path.length > 3 &&
+      named.some(([other, same], earlier) => other.length > 3 && same === name && earlier < index),
   );
   return [
     ...unknown.map(([path, name]) => ({ path, message: `no host is named "${name}"${guess(name, names)}` })),

@@ -170,7 +170,9 @@ const link = z.strictObject({
 
 const resource = z.strictObject({
   name: label.describe("Name of the resource."),
-  host: label.optional().describe("Host on which its very first primary is made; default: the first of `hosts`."),
+  host: label
+    .optional()
+    .describe("Host on which its very first primary is made; default: the first of `hosts`."),
   kind: z.literal("process").default("process").describe("What an instance is."),
   driver: z
     .enum(["process", "memory"])

@@ -87,7 +87,9 @@ export function openNetwork(names: readonly [string, string]): Network {
       run: (file, args, env = process.env) => execFileSync("ip", exec(file, args), { encoding: "utf8", env }),
       setSwitch: (up) => inside(hub, "link", "set", `${tag}h${index}`, up ? "up" : "down"),
       dataBytes: () => {
-        const shown = execFileSync("ip", ["-n", space, "-s", "-j", "link", "show", `${tag}x`], { encoding: "utf8" });
+        const shown = execFileSync("ip", ["-n", space, "-s", "-j", "link", "show", `${tag}x`], {
+          encoding: "utf8",
+        });
         return (JSON.parse(shown) as [{ stats64: { tx: { bytes: number } } }])[0].stats64.tx.bytes;
       },
     };
@@ -96,7 +98,13 @@ export function openNetwork(names: readonly [string, string]): Network {
 }
 
 /** A cable from the switch to a namespace, or to this machine. */
-function plug(cable: { tag: string; hub: string; port: string; address: string; space: string | undefined }): void {
+function plug(cable: {
+  tag: string;
+  hub: string;
+  port: string;
+  address: string;
+  space: string | undefined;
+}): void {
   const { tag, hub, port, address, space } = cable;
   const [here, there] = [`${tag}${port}`, `${tag}h${port}`];
   ip("link", "add", here, "type", "veth", "peer", "name", there, "netns", hub);

@@ -10,7 +10,14 @@ import { forgetElsewhere, hostAsked, hostAway, hostTold, promiseAsked } from "./
 import { judged, reported } from "./instance-events.ts";
 import { keepLease, promises, renewed, steppedDown } from "./lease.ts";
 import { forgiveStandstill, inSyncSaved, keepMembership, progressed, reread } from "./membership.ts";
-import { type At, change, leadsElsewhere, leadsHere, primaryOf, type ResourceState } from "./resource-state.ts";
+import {
+  type At,
+  change,
+  leadsElsewhere,
+  leadsHere,
+  primaryOf,
+  type ResourceState,
+} from "./resource-state.ts";
 import { saved, savePositions } from "./saves.ts";
 import { keepShadows, openEnds } from "./shadows.ts";
 import { askStore, leaseSeen, seen, storeFailed } from "./store-view.ts";

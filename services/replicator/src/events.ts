@@ -74,14 +74,23 @@ export type Event =
   | { readonly kind: "verdict"; readonly verdict: Verdict }
   | { readonly kind: "scale-wanted"; readonly shadows: number }
   /** What the host that leads asks of us as one that keeps shadows. */
-  | { readonly kind: "host-asked"; readonly asks: "open" | "start" | "end" | "remove"; readonly member: Member }
+  | {
+      readonly kind: "host-asked";
+      readonly asks: "open" | "start" | "end" | "remove";
+      readonly member: Member;
+    }
   | { readonly kind: "look-at-store" }
   /** We promise the host that leads not to take the lead for so long. */
   | { readonly kind: "promise-asked"; readonly leaseMs: number }
   /** Every other host that could lead has promised not to, or one has not. */
   | { readonly kind: "promises"; readonly given: boolean; readonly sentBootMs: number }
   /** What another host keeps for us; `first`: after a new connection, so that what it does not name is not there. */
-  | { readonly kind: "host-told"; readonly host: string; readonly shadows: readonly KeptElsewhere[]; readonly first: boolean }
+  | {
+      readonly kind: "host-told";
+      readonly host: string;
+      readonly shadows: readonly KeptElsewhere[];
+      readonly first: boolean;
+    }
   | { readonly kind: "host-away"; readonly host: string }
   | { readonly kind: "asked"; readonly id: number; readonly request: Request };
 

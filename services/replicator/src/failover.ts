@@ -74,12 +74,17 @@ function needOf(state: ResourceState, at: At): Need {
 }
 
 /** Nobody has renewed the lease for as long as it is good, as far as we have seen: we have looked all the time. */
-function isStale({ leaseSeen, authority, spec, store, tickedBootMs, readAtBootMs }: ResourceState, at: At): boolean {
+function isStale(
+  { leaseSeen, authority, spec, store, tickedBootMs, readAtBootMs }: ResourceState,
+  at: At,
+): boolean {
   const lease = authority?.lease;
   const known = lease && leaseSeen.sequence === lease.sequence && leaseSeen.epoch === authority?.epoch;
   const { durationMs } = spec.lease;
   const looked = at.bootMs - readAtBootMs < durationMs / 2 && at.bootMs - tickedBootMs < durationMs / 2;
-  return known === true && store.phase === "reachable" && looked && at.bootMs - leaseSeen.sinceBootMs > durationMs;
+  return (
+    known === true && store.phase === "reachable" && looked && at.bootMs - leaseSeen.sinceBootMs > durationMs
+  );
 }
 
 function staleNeed({ authority, spec }: ResourceState): Need {
@@ -99,7 +104,8 @@ function unnamedNeed(state: ResourceState): Need {
   if (running) return { cause: "reinstate", reason: "the store was recovered" };
   const former = formerPrimary(state);
   // With shadows elsewhere the folder that has everything may be elsewhere too: only the very first start is sure.
-  const isSure = state.authority?.epoch === 0 || former !== undefined || state.spec.shadows.hosts.length === 0;
+  const isSure =
+    state.authority?.epoch === 0 || former !== undefined || state.spec.shadows.hosts.length === 0;
   if (!state.protect || !state.isHome || !isSure) return undefined;
   return {
     cause: "first",
@@ -170,7 +176,12 @@ function waitOut(
   return step(
     {
       ...state,
-      takeover: { ...takeover, step: "waiting-out", sinceBootMs: at.bootMs, untilBootMs: waitedOutMs(state, at) },
+      takeover: {
+        ...takeover,
+        step: "waiting-out",
+        sinceBootMs: at.bootMs,
+        untilBootMs: waitedOutMs(state, at),
+      },
     },
     announce("fence.unconfirmed", `${instance} may still run (${why}): its lease is waited out`),
   );
@@ -182,7 +193,8 @@ function waitOut(
  */
 export function shortened(state: ResourceState): ResourceState {
   const { takeover, leaseSeen, readAtBootMs, authority, spec } = state;
-  if (takeover.step !== "waiting-out" || readAtBootMs < takeover.sinceBootMs || !leadsElsewhere(state)) return state;
+  if (takeover.step !== "waiting-out" || readAtBootMs < takeover.sinceBootMs || !leadsElsewhere(state))
+    return state;
   const same = leaseSeen.epoch === authority?.epoch && leaseSeen.sequence === authority.lease?.sequence;
   const untilBootMs = Math.min(takeover.untilBootMs, leaseSeen.sinceBootMs + spec.lease.durationMs);
   return same ? { ...state, takeover: { ...takeover, untilBootMs } } : state;

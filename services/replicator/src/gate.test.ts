@@ -10,7 +10,10 @@ async function statusAt(address: string, path = "/primary"): Promise<number> {
 
 test("a gate answers for its own instance, as things are when it is asked", async () => {
   let leader = "app-1";
-  const gates = openGates((instance) => instance === leader, () => "127.0.0.1");
+  const gates = openGates(
+    (instance) => instance === leader,
+    () => "127.0.0.1",
+  );
   try {
     const [one, two] = [await gates.open("app-1", ""), await gates.open("app-2", "")];
     assert.deepEqual([await statusAt(one), await statusAt(two)], [200, 503]);
@@ -23,7 +26,10 @@ test("a gate answers for its own instance, as things are when it is asked", asyn
 });
 
 test("a gate comes back on the address it had, and elsewhere when that is taken", async () => {
-  const gates = openGates(() => true, () => "127.0.0.1");
+  const gates = openGates(
+    () => true,
+    () => "127.0.0.1",
+  );
   try {
     const before = await gates.open("app-1", "");
     gates.close("app-1");

@@ -78,7 +78,10 @@ function promised(state: ResourceState, at: At): Step {
 }
 
 /** Those that were asked have answered. What was asked for before the store was back is not needed any more. */
-export function promises(state: ResourceState, { given, sentBootMs }: { given: boolean; sentBootMs: number }): Step {
+export function promises(
+  state: ResourceState,
+  { given, sentBootMs }: { given: boolean; sentBootMs: number },
+): Step {
   const answered: ResourceState = { ...state, renewing: false };
   const { phase } = state.store;
   if (!given || (phase !== "away" && phase !== "lost") || !reigning(state)) return step(answered);

@@ -28,7 +28,10 @@ test("without a limit there is none outside the windows, and never without rules
 
 test("from and to alike is the whole day", () => {
   const whole: LinkRules = { schedule: [{ from: "12:00", to: "12:00", limitMbit: 8 }] };
-  assert.deepEqual([at(0), at(12), at(23)].map((date) => rateAt(whole, date)), [1e6, 1e6, 1e6]);
+  assert.deepEqual(
+    [at(0), at(12), at(23)].map((date) => rateAt(whole, date)),
+    [1e6, 1e6, 1e6],
+  );
 });
 
 test("a resource's own code point goes first", () => {

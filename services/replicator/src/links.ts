@@ -3,10 +3,10 @@
  * What goes over a link takes from both. Rates follow the time of day.
  */
 
+import type { LinkSettings } from "@understudy/mirror/limited-transport";
+import { allOf, createRateLimit, type RateLimit } from "@understudy/mirror/rate-limit";
 import { pause } from "@understudy/model/pause";
 import type { Configuration } from "@understudy/model/policy";
-import { allOf, createRateLimit, type RateLimit } from "@understudy/mirror/rate-limit";
-import type { LinkSettings } from "@understudy/mirror/limited-transport";
 import { dscpOf, rateAt } from "./link-rules.ts";
 
 const LOOK_EVERY_MS = 1_000;
@@ -33,7 +33,8 @@ export function createLinks(self: string, now: () => Date): Links {
   function setRates(): void {
     const date = now();
     for (const { name, link } of configuration.hosts) bucket(`host ${name}`).setRate(rateAt(link, date));
-    for (const { name, link } of configuration.resources) bucket(`resource ${name}`).setRate(rateAt(link, date));
+    for (const { name, link } of configuration.resources)
+      bucket(`resource ${name}`).setRate(rateAt(link, date));
   }
 
   return {

@@ -39,7 +39,14 @@ await runService("replicator", async (own, env) => {
   const services = [replicator.control, replicator.hostControl];
   if (config.enrol) {
     const configured = () => replicator.hosts();
-    const hosts = { ...config.enrol, dataDir: config.dataDir, tls, log, nowMs: systemClock.nowMs, configured };
+    const hosts = {
+      ...config.enrol,
+      dataDir: config.dataDir,
+      tls,
+      log,
+      nowMs: systemClock.nowMs,
+      configured,
+    };
     services.push(own(await openHosts(hosts)).control);
   }
   own(await serveGrpc({ listen: config.grpcListen, tls, services }));

@@ -117,7 +117,17 @@ export function openMirrors(parts: {
     await folders.make(member.instance);
     const workDir = folders.workDir(member.instance);
     const state = stateOf(member.instance);
-    const end = await engine.openPrimary({ state, epoch, from, tickMs, tls, clock, workDir, onError, linkOf });
+    const end = await engine.openPrimary({
+      state,
+      epoch,
+      from,
+      tickMs,
+      tls,
+      clock,
+      workDir,
+      onError,
+      linkOf,
+    });
     if (wanted !== member || stop.signal.aborted) return end.close();
     current = { member, end };
     end.onProgress(() => moved(end));

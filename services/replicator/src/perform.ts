@@ -173,7 +173,8 @@ function instanceCalls(parts: PerformParts): (effect: InstanceEffect) => void {
   const { post, mirrors, instances, folders } = parts;
   /** The host that keeps it; empty: this one. */
   const hostOf = ({ instance, incarnation }: Member) =>
-    parts.state().instances.find((each) => each.name === instance && each.incarnation === incarnation)?.host ?? "";
+    parts.state().instances.find((each) => each.name === instance && each.incarnation === incarnation)
+      ?.host ?? "";
   async function call(effect: InstanceEffect): Promise<Event | undefined> {
     const { member } = effect;
     const host = hostOf(member);

@@ -77,15 +77,17 @@ export function keptOf(state: ResourceState): Kept {
       claim: undefined,
       lease: authority.lease && { ...authority.lease, sequence: 0 },
     },
-    instances: state.instances.map(({ name, incarnation, host, role, gateAddress, requestedAtMs, readyAtMs }) => ({
-      name,
-      incarnation,
-      host,
-      role,
-      gateAddress,
-      requestedAtMs,
-      readyAtMs,
-    })),
+    instances: state.instances.map(
+      ({ name, incarnation, host, role, gateAddress, requestedAtMs, readyAtMs }) => ({
+        name,
+        incarnation,
+        host,
+        role,
+        gateAddress,
+        requestedAtMs,
+        readyAtMs,
+      }),
+    ),
   };
 }
 

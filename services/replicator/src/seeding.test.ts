@@ -23,7 +23,8 @@ function at(phase: ShadowProgress["phase"], seedDoneBytes: number): ShadowProgre
 
 test("a copy at a steady rate says the rate and what is left", () => {
   let seen: readonly Seeding[] = [];
-  for (let step = 0; step <= 25; step += 1) seen = seedings(seen, [at("seeding", step * 200_000)], step * 200);
+  for (let step = 0; step <= 25; step += 1)
+    seen = seedings(seen, [at("seeding", step * 200_000)], step * 200);
   const [copy] = seen;
   assert.equal(Math.round(copy!.rate), 1_000_000);
   assert.equal(Math.round(copy!.etaMs!), 5_000);

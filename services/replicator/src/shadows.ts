@@ -5,6 +5,7 @@
 
 import { announce, type Effect, type Step, step, then } from "./events.ts";
 import { shadowOrder } from "./lease.ts";
+import { isCrowded, isPlace, keptAt, placeFor } from "./placement.ts";
 import {
   type At,
   change,
@@ -17,7 +18,6 @@ import {
   reigning,
   type Tracked,
 } from "./resource-state.ts";
-import { isCrowded, isPlace, keptAt, placeFor } from "./placement.ts";
 
 /** The balancer is given this long to move the reads of a shadow that will go. */
 export const DRAIN_MS = 300;

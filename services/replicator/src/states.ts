@@ -10,8 +10,8 @@ import {
   ReplicationStateSchema,
 } from "@understudy/wire/gen/replication";
 import { headerToWire, positionToWire } from "@understudy/wire/header";
-import type { Seeding } from "./seeding.ts";
 import { isMember, type ResourceState, reigning, type Tracked } from "./resource-state.ts";
+import type { Seeding } from "./seeding.ts";
 
 export type Seen = {
   readonly sealed: Position;

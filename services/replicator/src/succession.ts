@@ -117,10 +117,7 @@ function handedOver(
       .map((tracked) => ({ ...tracked, progress: undefined, owed: undefined })),
   };
   const text = `${to.instance} on ${host} is the primary of epoch ${epoch} (${reason}); ${host} leads now`;
-  return then(
-    step(next, { kind: "hand-over", host }, announce(`${cause}.done`, text, to.instance)),
-    granted,
-  );
+  return then(step(next, { kind: "hand-over", host }, announce(`${cause}.done`, text, to.instance)), granted);
 }
 
 /** The instance of the epoch in force takes the role; one that does not run yet is started after its promotion. */

@@ -95,7 +95,13 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
       for (const listener of [...progressed]) listener();
     },
   });
-  const instances = openInstances({ spec: () => state().spec, driver: parts.driver, folders, env: parts.instanceEnv, post });
+  const instances = openInstances({
+    spec: () => state().spec,
+    driver: parts.driver,
+    folders,
+    env: parts.instanceEnv,
+    post,
+  });
   const elsewhere = openElsewhere({
     resource: spec.name,
     tls: parts.tls,
@@ -139,7 +145,9 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
     copies = now;
     sent.count(seen.shadows, state());
     const stateBytes = mirrors.primary()?.stateBytes() ?? 0;
-    publisher.states(state().spec, (about) => statesOf(state(), { ...seen, stateBytes, seedings: copies }, about));
+    publisher.states(state().spec, (about) =>
+      statesOf(state(), { ...seen, stateBytes, seedings: copies }, about),
+    );
   }
 
   /** Calls back at every change of the state or of a shadow's progress. */

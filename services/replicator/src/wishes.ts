@@ -28,7 +28,10 @@ export function asked(
   const answer = (value: Answer): Effect => ({ kind: "answer", id, answer: value });
   if (leadsElsewhere(state) && request.kind !== "promote") {
     const { holder } = state.authority!.lease!;
-    return step(state, answer(refused("failed-precondition", `${holder} leads ${state.resource}: ask its replicator`)));
+    return step(
+      state,
+      answer(refused("failed-precondition", `${holder} leads ${state.resource}: ask its replicator`)),
+    );
   }
   switch (request.kind) {
     case "mirror": {

@@ -39,12 +39,20 @@ before(async () => {
   const bus = memoryBus();
   const tls = join(folder, "tls");
   const authority = await createAuthority(tls);
-  const names = [...HOSTS.map((host) => `replicator-${host}`), "replicator-stranger", "cli", `app-${RESOURCE}`];
+  const names = [
+    ...HOSTS.map((host) => `replicator-${host}`),
+    "replicator-stranger",
+    "cli",
+    `app-${RESOURCE}`,
+  ];
   for (const name of names) await issueCertificate(authority, { name, dir: join(tls, name) });
   const placeOf = async (host: Host): Promise<[Host, Place]> => {
     const at = join(folder, host);
     mkdirSync(at);
-    return [host, { folder: at, tls, redis, bus, host, grpcPort: await freePort(), mirrorPort: await freePort() }];
+    return [
+      host,
+      { folder: at, tls, redis, bus, host, grpcPort: await freePort(), mirrorPort: await freePort() },
+    ];
   };
   places = Object.fromEntries(await Promise.all(HOSTS.map(placeOf))) as Record<Host, Place>;
   const about = { yaml: yamlOf(tls), file: "test", source: "test", nowMs: Date.now() };
@@ -122,7 +130,10 @@ test("a shadow on another host is in sync, and a critical write is there when it
   assert.match(shadow.address, /^127\.0\.0\.2:/);
   await written(primary.address, "first");
   const keys = () => keysAt(shadow.address);
-  await waitFor(async () => (await keys()).includes("first"), { withinMs: WITHIN_MS, what: "the write there" });
+  await waitFor(async () => (await keys()).includes("first"), {
+    withinMs: WITHIN_MS,
+    what: "the write there",
+  });
 });
 
 test("who leads is not told what to do, by whomever; and a host that is not configured is told nothing", async () => {
@@ -228,7 +239,10 @@ test("the primary's host dies: another takes the lead after the lease, with ever
   await on("edge-a").stop();
   for (const { host, pid } of roles!.instances) if (host === "edge-a") end(pid);
   running.delete("edge-a");
-  const next = await waitFor(() => primaryOf(on("edge-b")), { withinMs: WITHIN_MS, what: "a primary on edge-b" });
+  const next = await waitFor(() => primaryOf(on("edge-b")), {
+    withinMs: WITHIN_MS,
+    what: "a primary on edge-b",
+  });
   const tookMs = performance.now() - diedMs;
   assert.equal(next.host, "edge-b");
   assert.ok(tookMs > LEASE_MS / 2, `its lease is waited out: ${tookMs} ms`);

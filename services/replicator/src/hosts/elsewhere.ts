@@ -132,7 +132,8 @@ function followHost(spec: HostSpec, { resource, tls, post, onError }: ElsewhereP
     [first, away] = [true, true];
     post({ kind: "host-away", host });
   };
-  const open = (signal: AbortSignal) => untilSilent((within) => client.watchShadows(request, { signal: within }), signal);
+  const open = (signal: AbortSignal) =>
+    untilSilent((within) => client.watchShadows(request, { signal: within }), signal);
   const following = followForever(open, { signal: stop.signal, onItem, onLost });
   return {
     spec,

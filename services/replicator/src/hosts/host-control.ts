@@ -4,9 +4,15 @@
  */
 
 import { create } from "@bufbuild/protobuf";
-import type { Member } from "@understudy/state/store";
 import { admitBy } from "@understudy/service/callers";
-import { type Call, GrpcError, type Handlers, type Implementation, implement } from "@understudy/service/grpc";
+import {
+  type Call,
+  GrpcError,
+  type Handlers,
+  type Implementation,
+  implement,
+} from "@understudy/service/grpc";
+import type { Member } from "@understudy/state/store";
 import {
   EndShadowResponseSchema,
   HostControl,
@@ -59,7 +65,10 @@ export function hostControl(parts: HostControlParts): Implementation {
       throw new GrpcError("permission-denied", `"${call.peer}" is no host of the configuration in force`);
     const unit = units.get(resource);
     if (unit) return unit;
-    throw new GrpcError("not-found", `no resource "${resource}" is kept here: is this host in its shadows.hosts?`);
+    throw new GrpcError(
+      "not-found",
+      `no resource "${resource}" is kept here: is this host in its shadows.hosts?`,
+    );
   }
 
   /** Asks the core until it is done, fails, or the caller goes. */
@@ -144,7 +153,10 @@ function keptOf(state: ResourceState): readonly Tracked[] {
 
 function textOf(state: ResourceState): string {
   return keptOf(state)
-    .map(({ name, incarnation, stage, mirror, address }) => `${name} ${incarnation} ${stage.at} ${mirror} ${address}`)
+    .map(
+      ({ name, incarnation, stage, mirror, address }) =>
+        `${name} ${incarnation} ${stage.at} ${mirror} ${address}`,
+    )
     .join(",");
 }
 
@@ -160,7 +172,11 @@ function checkedMember(shadow: HostedShadow | undefined): Member {
 function refuseOutdated(state: ResourceState, epoch: number): void {
   const { highestEpoch, resource, authority } = state;
   if (epoch < highestEpoch)
-    throw new GrpcError("failed-precondition", `epoch ${epoch} of ${resource}: ${highestEpoch} was in force already`);
+    throw new GrpcError(
+      "failed-precondition",
+      `epoch ${epoch} of ${resource}: ${highestEpoch} was in force already`,
+    );
   const leads = authority?.lease !== undefined && leadsHere(state);
-  if (leads) throw new GrpcError("failed-precondition", `${resource} is led here, under epoch ${authority.epoch}`);
+  if (leads)
+    throw new GrpcError("failed-precondition", `${resource} is led here, under epoch ${authority.epoch}`);
 }

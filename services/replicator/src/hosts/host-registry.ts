@@ -53,7 +53,9 @@ export async function openHosts(parts: HostsParts): Promise<Hosts> {
   const { log, nowMs, listen, tls } = parts;
   const file = join(parts.dataDir, "hosts.json");
   if (!existsSync(join(parts.authorityDir, "ca.key")))
-    throw new Error(`UNDERSTUDY_AUTHORITY_DIR="${parts.authorityDir}" holds no ca.key: give the authority's folder`);
+    throw new Error(
+      `UNDERSTUDY_AUTHORITY_DIR="${parts.authorityDir}" holds no ca.key: give the authority's folder`,
+    );
   // Late: a replicator that has primaries to take over has no time for it.
   let loaded: Promise<CertificateAuthority> | undefined;
   const authority = () => {
@@ -77,7 +79,11 @@ export async function openHosts(parts: HostsParts): Promise<Hosts> {
     if (!change.done) return { admitted: false, why: change.why };
     keep(change);
     log.info("a host has joined", { host: change.name, control, data });
-    return { admitted: true, name: `replicator-${change.name}`, told: { ...parts.told, UNDERSTUDY_HOST: change.name! } };
+    return {
+      admitted: true,
+      name: `replicator-${change.name}`,
+      told: { ...parts.told, UNDERSTUDY_HOST: change.name! },
+    };
   }
 
   const server: EnrolmentServer = await serveEnrolment({

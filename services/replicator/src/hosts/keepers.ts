@@ -35,7 +35,9 @@ export function environmentOf(
   configuration: Configuration | undefined,
   { resource, host }: { resource: string; host: string },
 ): Readonly<Record<string, string>> {
-  const spread = configuration?.resources.some(({ name, shadows }) => name === resource && shadows.hosts.length > 0);
+  const spread = configuration?.resources.some(
+    ({ name, shadows }) => name === resource && shadows.hosts.length > 0,
+  );
   const control = configuration?.hosts.find(({ name }) => name === host)?.control;
   return spread && control !== undefined ? { UNDERSTUDY_REPLICATOR_GRPC: control } : {};
 }

@@ -54,7 +54,15 @@ export function keptFromWire(wire: KeptShadow): KeptElsewhere {
     throw new RangeError(`"${wire.address.slice(0, 80)}" is not host:port`);
   const { address, pid, open } = wire;
   const why = wire.why.slice(0, WHY_LENGTH_MAX);
-  return { ...memberFromWire(wire), phase, why, address, pid, pidStartTicks: Number(wire.pidStartTicks), open };
+  return {
+    ...memberFromWire(wire),
+    phase,
+    why,
+    address,
+    pid,
+    pidStartTicks: Number(wire.pidStartTicks),
+    open,
+  };
 }
 
 /** Names become folders. Throws a RangeError. */

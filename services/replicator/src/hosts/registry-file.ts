@@ -7,7 +7,12 @@ import type { Registry } from "./registry.ts";
 
 const registrySchema = z.array(
   z.discriminatedUnion("state", [
-    z.object({ name: z.string(), state: z.literal("invited"), secretHash: z.string(), expiresAtMs: z.number() }),
+    z.object({
+      name: z.string(),
+      state: z.literal("invited"),
+      secretHash: z.string(),
+      expiresAtMs: z.number(),
+    }),
     z.object({
       name: z.string(),
       state: z.literal("joined"),

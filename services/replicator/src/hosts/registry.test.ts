@@ -30,7 +30,10 @@ test("a token is good once", () => {
 });
 
 test("a token is good for its time, 15 minutes unless more is asked for", () => {
-  assert.match(why(redeem(invited(), { secretHash: "h1", ...addresses, nowMs: 15 * MINUTE_MS + 1 })), /expired/);
+  assert.match(
+    why(redeem(invited(), { secretHash: "h1", ...addresses, nowMs: 15 * MINUTE_MS + 1 })),
+    /expired/,
+  );
   done(redeem(invited(60), { secretHash: "h1", ...addresses, nowMs: 59 * MINUTE_MS }));
   assert.match(why(invite([], { name: "a", secretHash: "h", validMinutes: 1441, nowMs: 0 })), /at most/);
 });

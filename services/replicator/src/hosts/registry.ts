@@ -10,7 +10,12 @@ const VALID_MINUTES_MAX = 1440;
 const HOSTS_MAX = 1000;
 
 export type HostEntry =
-  | { readonly name: string; readonly state: "invited"; readonly secretHash: string; readonly expiresAtMs: number }
+  | {
+      readonly name: string;
+      readonly state: "invited";
+      readonly secretHash: string;
+      readonly expiresAtMs: number;
+    }
   | {
       readonly name: string;
       readonly state: "joined";
@@ -22,7 +27,9 @@ export type HostEntry =
 
 export type Registry = readonly HostEntry[];
 
-export type Change = { readonly done: true; readonly next: Registry } | { readonly done: false; readonly why: string };
+export type Change =
+  | { readonly done: true; readonly next: Registry }
+  | { readonly done: false; readonly why: string };
 
 /** An unused token of before is taken back by a new one. */
 export function invite(
@@ -37,8 +44,12 @@ export function invite(
   if (known?.state === "joined")
     return { done: false, why: `${name} has joined already: remove it, and add it under another name` };
   if (known?.state === "removed")
-    return { done: false, why: `${name} was removed, and its certificate is still good: choose another name` };
-  if (!known && registry.length >= HOSTS_MAX) return { done: false, why: `${HOSTS_MAX} hosts are known already` };
+    return {
+      done: false,
+      why: `${name} was removed, and its certificate is still good: choose another name`,
+    };
+  if (!known && registry.length >= HOSTS_MAX)
+    return { done: false, why: `${HOSTS_MAX} hosts are known already` };
   const expiresAtMs = nowMs + (validMinutes || VALID_MINUTES_DEFAULT) * 60_000;
   return { done: true, next: replaced(registry, { name, state: "invited", secretHash, expiresAtMs }) };
 }
@@ -51,11 +62,21 @@ export function redeem(
   const { secretHash, control, data, nowMs } = request;
   const invited = registry.find((entry) => entry.state === "invited" && entry.secretHash === secretHash);
   if (invited?.state !== "invited")
-    return { done: false, why: "this token is not known, or was used already: ask for a new one, understudy host add" };
+    return {
+      done: false,
+      why: "this token is not known, or was used already: ask for a new one, understudy host add",
+    };
   if (nowMs > invited.expiresAtMs)
-    return { done: false, why: `this token has expired: ask for a new one, understudy host add ${invited.name}` };
+    return {
+      done: false,
+      why: `this token has expired: ask for a new one, understudy host add ${invited.name}`,
+    };
   const { name } = invited;
-  return { done: true, name, next: replaced(registry, { name, state: "joined", control, data, joinedAtMs: nowMs }) };
+  return {
+    done: true,
+    name,
+    next: replaced(registry, { name, state: "joined", control, data, joinedAtMs: nowMs }),
+  };
 }
 
 export function remove(registry: Registry, name: string): Change {

@@ -73,7 +73,8 @@ async function list(options: Globals): Promise<void> {
   const hint = left.map(
     ({ name, control, data }) => `  - { name: ${name}, control: "${control}", data: "${data}" }`,
   );
-  const tail = hint.length === 0 ? [] : ["", "not in the configuration yet; below hosts: of understudy.yaml", ...hint];
+  const tail =
+    hint.length === 0 ? [] : ["", "not in the configuration yet; below hosts: of understudy.yaml", ...hint];
   const text = () =>
     found.hosts.length === 0
       ? "no host was ever added"

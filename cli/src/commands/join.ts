@@ -26,7 +26,11 @@ export function addCommand(program: Command): void {
     .description("make this machine a host that keeps shadows")
     .argument("<token>", "as `understudy host add NAME` printed it")
     .requiredOption("--control <address>", "host:port at which its replicator will answer gRPC", parseAddress)
-    .requiredOption("--data <address>", "host:port at which its replicator will take mirror data", parseAddress)
+    .requiredOption(
+      "--data <address>",
+      "host:port at which its replicator will take mirror data",
+      parseAddress,
+    )
     .option("--dir <folder>", "where key, certificate and settings go", "understudy-host")
     .option("--via <address>", "ask there instead of where the token says", parseAddress)
     .action((token: string, _options, command: Command) =>

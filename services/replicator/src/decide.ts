@@ -6,9 +6,9 @@
 import { adopt } from "./adopt.ts";
 import { type Event, type Step, step, then } from "./events.ts";
 import { advance, claimed, fenced, salvaged, shortened } from "./failover.ts";
-import { forgetElsewhere, hostAsked, hostAway, hostTold } from "./hosting.ts";
+import { forgetElsewhere, hostAsked, hostAway, hostTold, promiseAsked } from "./hosting.ts";
 import { judged, reported } from "./instance-events.ts";
-import { keepLease, renewed, steppedDown } from "./lease.ts";
+import { keepLease, promises, renewed, steppedDown } from "./lease.ts";
 import { forgiveStandstill, inSyncSaved, keepMembership, progressed, reread } from "./membership.ts";
 import {
   type At,
@@ -58,6 +58,10 @@ function absorb(state: ResourceState, event: Event, at: At): Step {
       return state.reading
         ? step({ ...state, readAtBootMs: Number.NEGATIVE_INFINITY })
         : step({ ...state, reading: true, readAtBootMs: at.bootMs }, { kind: "read-store" });
+    case "promise-asked":
+      return step(promiseAsked(state, event.leaseMs, at));
+    case "promises":
+      return promises(state, event);
     case "host-asked":
       return hostAsked(state, event, at);
     case "host-told":

@@ -82,6 +82,10 @@ export type Event =
       readonly member: Member;
     }
   | { readonly kind: "look-at-store" }
+  /** We promise the host that leads not to take the lead for so long. */
+  | { readonly kind: "promise-asked"; readonly leaseMs: number }
+  /** Every other host that could lead has promised not to, or one has not. */
+  | { readonly kind: "promises"; readonly given: boolean; readonly sentBootMs: number }
   /** What another host keeps for us; `first`: after a new connection, so that what it does not name is not there. */
   | {
       readonly kind: "host-told";
@@ -105,6 +109,8 @@ export type Effect =
       readonly inSync: readonly Member[];
       readonly leaseMs: number;
     }
+  /** Asks these hosts not to take the lead for one more lease. */
+  | { readonly kind: "ask-promises"; readonly hosts: readonly string[]; readonly leaseMs: number }
   /** Another host leads now: it is told, and the ends of the mirror that were ours are closed. */
   | { readonly kind: "hand-over"; readonly host: string }
   /** A shadow that another host keeps and nobody knows of any more. */

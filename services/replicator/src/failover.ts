@@ -40,6 +40,8 @@ export function advance(state: ResourceState, at: At): Step {
     return salvage(state, takeover, at);
   const resting = takeover.step === "idle" || takeover.step === "blocked";
   if (!state.adopted || !resting) return step(state);
+  // Its primary goes on by our word.
+  if (leadsElsewhere(state) && at.bootMs < state.promisedUntilBootMs) return step(state);
   const need = needOf(state, at);
   if (!need) return takeover.step === "idle" ? step(state) : step({ ...state, takeover: { step: "idle" } });
   if (takeover.step === "blocked" && at.bootMs < takeover.retryAtBootMs) return step(state);

@@ -59,6 +59,12 @@ function ending(state: ResourceState, tracked: Tracked): Step {
   return step(next, { kind: "end", member: memberOf(tracked) });
 }
 
+/** Not while we are taking it already: the claim may be in the store. */
+export function promiseAsked(state: ResourceState, leaseMs: number, at: At): ResourceState {
+  const resting = state.takeover.step === "idle" || state.takeover.step === "blocked";
+  return resting && leadsElsewhere(state) ? { ...state, promisedUntilBootMs: at.bootMs + leaseMs } : state;
+}
+
 /** What another host keeps. Only whoever leads listens to it. */
 export function hostTold(state: ResourceState, { host, shadows, first }: Told, at: At): Step {
   const awayHosts = state.awayHosts.filter((each) => each !== host);

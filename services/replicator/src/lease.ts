@@ -70,8 +70,26 @@ export function keepLease(state: ResourceState, at: At): Step {
 }
 
 function promised(state: ResourceState, at: At): Step {
-  if (!everyPromoterIsHere(state)) return step(state);
-  const next: ResourceState = { ...state, lease: { held: "by-promise", renewedBootMs: at.bootMs } };
+  const hosts = promotersElsewhere(state);
+  if (!hosts) return step(state);
+  if (hosts.length === 0) return byPromise(state, at.bootMs);
+  const { durationMs: leaseMs } = state.spec.lease;
+  return step({ ...state, renewing: true }, { kind: "ask-promises", hosts, leaseMs });
+}
+
+/** Those that were asked have answered. What was asked for before the store was back is not needed any more. */
+export function promises(
+  state: ResourceState,
+  { given, sentBootMs }: { given: boolean; sentBootMs: number },
+): Step {
+  const answered: ResourceState = { ...state, renewing: false };
+  const { phase } = state.store;
+  if (!given || (phase !== "away" && phase !== "lost") || !reigning(state)) return step(answered);
+  return byPromise(answered, sentBootMs);
+}
+
+function byPromise(state: ResourceState, bootMs: number): Step {
+  const next: ResourceState = { ...state, lease: { held: "by-promise", renewedBootMs: bootMs } };
   const said =
     state.lease.held === "by-promise"
       ? []
@@ -84,9 +102,12 @@ function promised(state: ResourceState, at: At): Step {
   return step(next, ...said, ...toldPrimary(next));
 }
 
-/** Only a host with a member of the in-sync set may promote; of another host we have no promise. */
-function everyPromoterIsHere(state: ResourceState): boolean {
-  return (state.authority?.inSync ?? []).every((member) => find(state, member.instance)?.host === "");
+/** Only a host with a member of the in-sync set may promote. Undefined when it is not known which host keeps one of them. */
+function promotersElsewhere(state: ResourceState): readonly string[] | undefined {
+  const members = [...(state.authority?.inSync ?? []), ...(state.inSyncChange ?? [])];
+  const hosts = members.map((member) => find(state, member.instance)?.host);
+  if (hosts.some((host) => host === undefined)) return undefined;
+  return [...new Set(hosts.flatMap((host) => (host ? [host] : [])))];
 }
 
 export function renewed(state: ResourceState, outcome: Outcome<Authority>, sentBootMs: number): Step {

@@ -69,6 +69,8 @@ export function createPerformer(parts: PerformParts): Performer {
         return instance(effect);
       case "salvage":
         return salvage(parts, effect);
+      case "ask-promises":
+        return askPromises(parts, effect);
       case "hand-over":
         return unanswered(handOver(parts, effect.host));
       case "dismiss":
@@ -241,6 +243,18 @@ async function callElsewhere(
     case "open-primary":
       throw new Error(`${member.instance} is kept by ${host}: it is not for us to ${effect.kind} it`);
   }
+}
+
+/** One host that does not answer, or will not, is enough: it may be about to lead. */
+function askPromises(
+  { elsewhere, clock, post }: PerformParts,
+  { hosts, leaseMs }: Extract<Effect, { kind: "ask-promises" }>,
+): void {
+  const sentBootMs = clock.bootMs();
+  Promise.all(hosts.map((host) => elsewhere.promise(host, leaseMs))).then(
+    () => post({ kind: "promises", given: true, sentBootMs }),
+    () => post({ kind: "promises", given: false, sentBootMs }),
+  );
 }
 
 /** It finds out by itself as well; told, it takes over at once. */

@@ -175,7 +175,12 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
 
   return {
     control: replicationControl({ units, board, measures, bootMs: clock.bootMs }),
-    hostControl: hostControl({ units, isHost, data: () => dataOf(configuration, host) }),
+    hostControl: hostControl({
+      units,
+      isHost,
+      bootMs: clock.bootMs,
+      data: () => dataOf(configuration, host),
+    }),
     hosts: () => configuration?.hosts ?? [],
     address,
     actors,

@@ -118,6 +118,8 @@ export type ResourceState = {
   /** Hosts whose replicators do not answer. */
   readonly awayHosts: readonly string[];
   readonly leaseSeen: LeaseSeen;
+  /** We have promised the host that leads not to take the lead before. */
+  readonly promisedUntilBootMs: number;
   readonly spec: ResourceSpec;
   /** False after Unmirror: the primary runs on without shadows. */
   readonly protect: boolean;
@@ -159,6 +161,7 @@ export function newResource(spec: ResourceSpec, host: string, isHome = true): Re
     host,
     isHome,
     awayHosts: [],
+    promisedUntilBootMs: Number.NEGATIVE_INFINITY,
     leaseSeen: { epoch: 0, sequence: -1, sinceBootMs: Number.NEGATIVE_INFINITY },
     spec,
     protect: true,

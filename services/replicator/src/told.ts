@@ -11,6 +11,7 @@ const UNTOLD: ReadonlySet<string> = new Set([
   "reading",
   "readAtBootMs",
   "leaseSeen",
+  "promisedUntilBootMs",
   "lease",
   "renewing",
   "wish",

@@ -8,6 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { memoryBus } from "@understudy/bus/memory";
 import { applyConfiguration } from "@understudy/service/configuration-apply";
@@ -181,6 +182,53 @@ test("a replicator that is restarted finds its shadow elsewhere as it was", asyn
   await settledWith(on("edge-a"), 1);
   const now = await shadowOf("edge-a");
   assert.deepEqual([now.host, now.pid, now.incarnation], ["edge-b", before.pid, before.incarnation]);
+});
+
+test("the store is gone: the primary goes on by the promise of the other host, and stays the primary", async () => {
+  const before = await settledWith(on("edge-a"), 1);
+  redis.signal("SIGSTOP");
+  try {
+    const goneMs = performance.now();
+    await waitFor(async () => /by promise/.test((await on("edge-a").status()).lease), {
+      withinMs: WITHIN_MS,
+      what: "the promise",
+    });
+    await sleep(Math.max(0, LEASE_MS - (performance.now() - goneMs)));
+    await written(before.address, "without a store");
+    assert.equal(await primaryOf(on("edge-b")), undefined);
+  } finally {
+    redis.signal("SIGCONT");
+  }
+  const after = await settledWith(on("edge-a"), 1);
+  assert.deepEqual([after.name, after.pid], [before.name, before.pid]);
+});
+
+test("the store is gone and the other host does not answer: the primary stops itself in time", async () => {
+  const before = await settledWith(on("edge-a"), 1);
+  const shadow = await shadowOf("edge-a");
+  await on("edge-b").stop();
+  redis.signal("SIGSTOP");
+  try {
+    await waitFor(async () => (await post(before.address, "/views", `view-${Math.random()}`)) === 425, {
+      withinMs: WITHIN_MS,
+      what: "the primary to refuse writes",
+    });
+  } finally {
+    redis.signal("SIGCONT");
+  }
+  await start("edge-b");
+  const leading = () => primaryOf(on("edge-a"));
+  await waitFor(async () => (await leading()) ?? (await primaryOf(on("edge-b"))), {
+    withinMs: WITHIN_MS,
+    what: "a primary again",
+  });
+  if (!(await leading())) {
+    const request = create(SwitchoverRequestSchema, { resource: RESOURCE });
+    await settledWith(on("edge-b"), 1);
+    await on("edge-b").client.switchover(request, { deadlineMs: WITHIN_MS });
+  }
+  await settledWith(on("edge-a"), 1);
+  assert.equal((await shadowOf("edge-a")).host, shadow.host);
 });
 
 test("the primary's host dies: another takes the lead after the lease, with every critical write", async () => {

@@ -16,6 +16,7 @@ import {
   HostedShadowSchema,
   LookAtStoreRequestSchema,
   OpenShadowRequestSchema,
+  PromiseRequestSchema,
   RemoveShadowRequestSchema,
   StartShadowRequestSchema,
   WatchShadowsRequestSchema,
@@ -27,6 +28,8 @@ import { keptFromWire } from "./kept-wire.ts";
 /** Opening an end reads and hashes all of the state that is there already. */
 const OPEN_MS_MAX = 120_000;
 const CALL_MS_MAX = 10_000;
+/** So often could it be asked again before the lease is over. */
+const PROMISES_PER_LEASE = 6;
 /** It repeats itself every second. */
 const SILENCE_MS_MAX = 3_000;
 
@@ -38,6 +41,8 @@ export type Elsewhere = {
   end(host: string, member: Member): Promise<void>;
   remove(host: string, member: Member): Promise<void>;
   lookAtStore(host: string): Promise<void>;
+  /** Rejects when the host does not promise. */
+  promise(host: string, leaseMs: number): Promise<void>;
   /** Follows exactly these hosts from now on. */
   follow(hosts: readonly HostSpec[]): void;
   close(): Promise<void>;
@@ -90,6 +95,10 @@ export function openElsewhere(parts: ElsewhereParts): Elsewhere {
     },
     lookAtStore: async (host) => {
       await clientOf(host).lookAtStore(create(LookAtStoreRequestSchema, { resource }), within);
+    },
+    promise: async (host, leaseMs) => {
+      const request = create(PromiseRequestSchema, { resource, epoch: BigInt(parts.epoch()), leaseMs });
+      await clientOf(host).promise(request, { deadlineMs: leaseMs / PROMISES_PER_LEASE });
     },
     follow: (wanted) => {
       for (const [name, { spec, close }] of hosts) {

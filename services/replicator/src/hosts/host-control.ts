@@ -19,6 +19,7 @@ import {
   type HostedShadow,
   LookAtStoreResponseSchema,
   OpenShadowResponseSchema,
+  PromiseResponseSchema,
   RemoveShadowResponseSchema,
   StartShadowResponseSchema,
   WatchShadowsResponseSchema,
@@ -41,12 +42,14 @@ const admit = admitBy<keyof typeof HostControl.method>({
   removeShadow: ["replicator"],
   watchShadows: ["replicator"],
   lookAtStore: ["replicator"],
+  promise: ["replicator"],
 });
 
 export type HostControlParts = {
   readonly units: ReadonlyMap<string, Unit>;
   /** Whether this peer is the replicator of a host that is configured. */
   readonly isHost: (peer: string) => boolean;
+  readonly bootMs: () => number;
   /** Where mirror data is taken here. */
   readonly data: () => string;
 };
@@ -129,6 +132,16 @@ export function hostControl(parts: HostControlParts): Implementation {
     lookAtStore: async ({ resource }, call) => {
       unitFor("lookAtStore", resource, call).post({ kind: "look-at-store" });
       return create(LookAtStoreResponseSchema);
+    },
+    promise: async ({ resource, epoch, leaseMs }, call) => {
+      const unit = unitFor("promise", resource, call);
+      const { spec } = unit.state();
+      refuseOutdated(unit.state(), Number(epoch));
+      unit.post({ kind: "promise-asked", leaseMs: Math.max(leaseMs, spec.lease.durationMs) });
+      // The core answers within the turn. It does not promise while it is taking the lead.
+      if (unit.state().promisedUntilBootMs <= parts.bootMs())
+        throw new GrpcError("failed-precondition", `${resource}: this host is taking the lead`);
+      return create(PromiseResponseSchema);
     },
   };
   return implement(HostControl, handlers);

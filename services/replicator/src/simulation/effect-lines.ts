@@ -19,6 +19,8 @@ export function lineOf(effect: Effect): string | undefined {
       return `${effect.kind} ${effect.member.instance}`;
     case "hand-over":
       return `hand-over to ${effect.host}`;
+    case "ask-promises":
+      return `ask-promises ${effect.hosts.join(",")}`;
     case "dismiss":
       return `dismiss ${effect.member.instance} on ${effect.host}`;
     case "salvage":

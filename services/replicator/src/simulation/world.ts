@@ -39,6 +39,7 @@ const LATENCY_MS: Record<Effect["kind"], number> = {
   salvage: 5,
   "hand-over": 1,
   dismiss: 1,
+  "ask-promises": 1,
   promote: 5,
   "open-primary": 10,
   "open-shadow": 10,
@@ -141,6 +142,7 @@ export function createWorld(spec: ResourceSpec, log: (line: string) => void = ()
       case "watch":
       case "hand-over":
       case "dismiss":
+      case "ask-promises":
       case "close-gate":
       case "publish-roles":
       case "announce":

@@ -451,6 +451,44 @@ export declare type LookAtStoreResponse = Message<"understudy.v1.LookAtStoreResp
 export declare const LookAtStoreResponseSchema: GenMessage<LookAtStoreResponse>;
 
 /**
+ * @generated from message understudy.v1.PromiseRequest
+ */
+export declare type PromiseRequest = Message<"understudy.v1.PromiseRequest"> & {
+  /**
+   * @generated from field: string resource = 1;
+   */
+  resource: string;
+
+  /**
+   * @generated from field: uint64 epoch = 2;
+   */
+  epoch: bigint;
+
+  /**
+   * @generated from field: uint32 lease_ms = 3;
+   */
+  leaseMs: number;
+};
+
+/**
+ * Describes the message understudy.v1.PromiseRequest.
+ * Use `create(PromiseRequestSchema)` to create a new message.
+ */
+export declare const PromiseRequestSchema: GenMessage<PromiseRequest>;
+
+/**
+ * @generated from message understudy.v1.PromiseResponse
+ */
+export declare type PromiseResponse = Message<"understudy.v1.PromiseResponse"> & {
+};
+
+/**
+ * Describes the message understudy.v1.PromiseResponse.
+ * Use `create(PromiseResponseSchema)` to create a new message.
+ */
+export declare const PromiseResponseSchema: GenMessage<PromiseResponse>;
+
+/**
  * @generated from enum understudy.v1.HostState
  */
 export enum HostState {
@@ -582,6 +620,17 @@ export declare const HostControl: GenService<{
     methodKind: "unary";
     input: typeof LookAtStoreRequestSchema;
     output: typeof LookAtStoreResponseSchema;
+  },
+  /**
+   * The store cannot be reached: this host promises not to take the lead for so long, so that the primary may go on.
+   * Refused as FAILED_PRECONDITION when it is taking it already, or knows of a higher epoch.
+   *
+   * @generated from rpc understudy.v1.HostControl.Promise
+   */
+  promise: {
+    methodKind: "unary";
+    input: typeof PromiseRequestSchema;
+    output: typeof PromiseResponseSchema;
   },
 }>;
 

@@ -15,7 +15,7 @@ import { POSITION_ZERO } from "@understudy/model/position";
 import { systemClock } from "@understudy/service/clock";
 import { createAuthority, issueCertificate, readTls } from "@understudy/service/tls";
 
-const WAIT_MS_MAX = 240_000;
+const WAIT_MS_MAX = 480_000;
 /** Nothing is sealed but what a benchmark asks for. */
 const TICK_MS = 3_600_000;
 

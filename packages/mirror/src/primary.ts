@@ -167,7 +167,7 @@ export const openPrimary: OpenPrimary = async (options) => {
 };
 
 /** Checks the epoch, and finishes what a shadow end that was never released has in its journal. */
-async function takeOver({ state, epoch, workDir, onError }: PrimaryOptions): Promise<BookmarkFile> {
+async function takeOver({ state, epoch, workDir, clock, onError }: PrimaryOptions): Promise<BookmarkFile> {
   mkdirSync(workDir, { recursive: true });
   mkdirSync(state.dir, { recursive: true });
   const bookmark = openBookmark(join(workDir, "bookmark"));
@@ -181,9 +181,10 @@ async function takeOver({ state, epoch, workDir, onError }: PrimaryOptions): Pro
     return bookmark;
   }
   bookmark.close();
-  const target = await openTarget({ state, workDir, onError });
+  const target = await openTarget({ state, workDir, clock, onError });
   const recovered = await recoverShadow(target, workDir);
   await recovered.journal.close();
+  await target.handOver();
   target.close();
   return recovered.bookmark;
 }

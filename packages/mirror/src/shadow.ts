@@ -18,7 +18,7 @@ import { recoverShadow } from "./recover.ts";
 import { openShadowStore } from "./shadow-store.ts";
 import type { Target } from "./target.ts";
 import { databaseTarget } from "./target-databases.ts";
-import { treeTarget } from "./target-tree.ts";
+import { versionedTarget } from "./target-versions.ts";
 import type { Link } from "./transport.ts";
 
 /** A primary that sent nothing for so long is gone; it would have sent a heartbeat. */
@@ -194,6 +194,7 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
       try {
         await withinRelease(store.settle(), instance);
         const position: Position = store.visible();
+        await target.handOver();
         bookmark.write({ ...bookmark.current, role: "released", position });
         await bookmark.sync();
         return position;
@@ -249,14 +250,15 @@ export function refuse(link: Link, refusal: { why: Refusal; reason: string; epoc
 export async function openTarget({
   state,
   workDir,
+  clock,
   onError,
-}: Pick<ShadowOptions, "state" | "workDir" | "onError">): Promise<Target> {
+}: Pick<ShadowOptions, "state" | "workDir" | "clock" | "onError">): Promise<Target> {
   const roots = checkedRoots(state.paths);
   mkdirSync(workDir, { recursive: true });
   switch (state.consistency) {
     case "sqlite":
       return databaseTarget(new Map(roots.map((root) => [root, join(state.dir, root)])));
     case "none":
-      return treeTarget({ dir: state.dir, roots, workDir, onError });
+      return versionedTarget({ dir: state.dir, roots, workDir, bootMs: clock.bootMs, onError });
   }
 }

@@ -76,6 +76,8 @@ export async function treeTarget({ dir, roots, workDir, onError }: TreeTargetOpt
       for (const path of unsynced) await syncPath(path);
       unsynced.clear();
     },
+    forget: () => unsynced.clear(),
+    handOver: async () => undefined,
     close: () => undefined,
   };
 }
@@ -127,8 +129,10 @@ async function putFile(
   at: string,
   { planned: { entry, slots }, read, base }: PutOptions & { base: boolean },
 ): Promise<void> {
-  const sameBytes = base && slots.length === 0 && (await lstat(at)).size === entry.size;
-  if (sameBytes) return finish(at, entry);
+  const found = base ? await lstat(at) : undefined;
+  // A file that other trees share must not change under them, not even in its mode.
+  const isOwn = found?.size === entry.size && found.nlink === 1;
+  if (isOwn && slots.length === 0) return finish(at, entry);
   const draft = place.draft();
   if (base) {
     await copyFile(at, draft, constants.COPYFILE_FICLONE);
@@ -170,7 +174,8 @@ async function kindAt(path: string): Promise<EntryKind | "special" | undefined> 
   return stats.isFile() ? "file" : "special";
 }
 
-async function syncPath(path: string): Promise<void> {
+/** Does nothing where there is nothing. */
+export async function syncPath(path: string): Promise<void> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error) => {
     // Removed since, or a link, which has nothing of its own to sync; its folder is synced.
     if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ELOOP") return undefined;

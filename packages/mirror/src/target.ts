@@ -16,5 +16,9 @@ export interface Target {
   apply(plan: Plan, read: (slot: Slot) => Promise<BlocksChange>): Promise<void>;
   /** When it resolves, all that was applied survives a power loss. */
   flush(): Promise<void>;
+  /** What was applied is synced by somebody else. */
+  forget(): void;
+  /** The state becomes one that a primary writes to, in the place where it is expected. Nothing is applied after that. */
+  handOver(): Promise<void>;
   close(): void;
 }

@@ -16,12 +16,14 @@ import { baseOf, sealDelta } from "./delta.ts";
 import type { MirrorPrimary, OpenPrimary, ShadowProgress } from "./engine.ts";
 import { diskError, MirrorError } from "./error.ts";
 import { type Feed, openFeed } from "./feed.ts";
+import { thawStale } from "./holder.ts";
 import { sealLog } from "./lag.ts";
 import { rootOf } from "./manifest.ts";
 import { checkedRoots } from "./paths.ts";
 import { recoverShadow } from "./recover.ts";
 import { deltaRing } from "./ring.ts";
 import { openTarget } from "./shadow.ts";
+import { heldRecord, openStill, type Still } from "./still.ts";
 import { tlsTransport } from "./tls.ts";
 import { captureTree } from "./tree.ts";
 import { turnstile } from "./turnstile.ts";
@@ -36,10 +38,17 @@ export const openPrimary: OpenPrimary = async (options) => {
   const { state, epoch, tls, clock, tickMs, onError, allows } = options;
   const bookmark = await takeOver(options);
   const start = startingPoint(bookmark.current, options);
-  const capture = await openCapture(options).catch((error) => {
-    bookmark.close();
-    throw diskError(`state of ${state.resource}`, error);
-  });
+  let still: Still | undefined;
+  const capture = await openStillOf(options)
+    .then((opened) => {
+      still = opened;
+      return openCapture(options, opened);
+    })
+    .catch(async (error) => {
+      bookmark.close();
+      await still?.close();
+      throw diskError(`state of ${state.resource}`, error);
+    });
   const ring = deltaRing();
   const seals = sealLog();
   const feeds = new Map<string, Feed>();
@@ -135,6 +144,7 @@ export const openPrimary: OpenPrimary = async (options) => {
   return {
     position: () => position,
     stateBytes: () => capture.manifest.bytes,
+    pauses: () => still?.pauses,
     seal: gate.shared,
     attach(shadow) {
       const before = feeds.get(shadow.instance);
@@ -155,6 +165,8 @@ export const openPrimary: OpenPrimary = async (options) => {
     async close() {
       clearInterval(tick);
       clearInterval(beat);
+      // First: a capture may be waiting for its turn to make the writer stand still.
+      await still?.close();
       await Promise.all([...feeds.keys()].map(detach));
       await gate.exclusive(async () => {
         closed = true;
@@ -201,12 +213,39 @@ function startingPoint({ position }: Bookmark, { state, epoch, from, clock }: Pr
   return position.epoch === epoch && position.version >= from.version ? position : from;
 }
 
-async function openCapture({ state, workDir, clock, onError }: PrimaryOptions): Promise<Capture> {
+/** Undefined where the writer never stands still; lets go of one that an earlier process of ours left standing. */
+async function openStillOf({
+  state,
+  workDir,
+  clock,
+  writer,
+  onError,
+}: PrimaryOptions): Promise<Still | undefined> {
+  if (!state.hold || !writer) {
+    await thawStale(heldRecord(workDir));
+    return undefined;
+  }
+  return openStill({ dir: state.dir, workDir, hold: state.hold, writer, bootMs: clock.bootMs, onError });
+}
+
+async function openCapture(
+  { state, workDir, clock, onError }: PrimaryOptions,
+  still: Still | undefined,
+): Promise<Capture> {
   const roots = checkedRoots(state.paths);
   switch (state.consistency) {
     case "sqlite":
       return captureDatabases(new Map(roots.map((root) => [root, join(state.dir, root)])));
+    case "hook":
+    case "freeze":
     case "none":
-      return captureTree({ dir: state.dir, roots, workDir, nowMs: clock.nowMs, onError });
+      return captureTree({
+        dir: state.dir,
+        roots,
+        workDir,
+        nowMs: clock.nowMs,
+        ...(still && { still }),
+        onError,
+      });
   }
 }

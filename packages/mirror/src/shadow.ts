@@ -12,10 +12,12 @@ import type { Epoch, Position } from "@understudy/model/position";
 import type { MirroredState, MirrorShadow } from "./engine.ts";
 import { diskError, MirrorError } from "./error.ts";
 import { decodeFrame, encodeFrame, type Frame, type Refusal } from "./frames.ts";
+import { thawStale } from "./holder.ts";
 import { manifestFrames } from "./manifest-wire.ts";
 import { checkedRoots } from "./paths.ts";
 import { recoverShadow } from "./recover.ts";
 import { openShadowStore } from "./shadow-store.ts";
+import { heldRecord } from "./still.ts";
 import type { Target } from "./target.ts";
 import { databaseTarget } from "./target-databases.ts";
 import { versionedTarget } from "./target-versions.ts";
@@ -31,6 +33,8 @@ export type ShadowOptions = {
   readonly incarnation: string;
   readonly workDir: string;
   readonly clock: Clock;
+  /** Brings the application to the version that has just been applied. */
+  readonly show?: (position: Position) => Promise<void>;
   readonly onError: (error: Error) => void;
 };
 
@@ -43,6 +47,8 @@ export type ShadowEnd = MirrorShadow & {
 
 export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> {
   const { state, instance, incarnation, workDir, clock, onError } = options;
+  // A primary that was killed here may have left its writer standing.
+  await thawStale(heldRecord(workDir));
   const target = await openTarget(options);
   const recovered = await recoverShadow(target, workDir).catch((error) => {
     target.close();
@@ -60,6 +66,7 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
     rules: { roots: checkedRoots(state.paths), accepts: target.accepts },
     nowMs: clock.nowMs,
     what: instance,
+    show: options.show,
     onError,
     onProgress() {
       reportedLoss = "";
@@ -160,7 +167,7 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
   return {
     durable: store.durable,
     visible: store.visible,
-    seeded: () => store.visible().version > 0,
+    seeded: () => store.applied().version > 0,
     onProgress: (listener) => void listeners.push(listener),
     async serve(link, hello, frames) {
       const refusal = judgeHello(hello, {
@@ -193,7 +200,7 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
       await shut();
       try {
         await withinRelease(store.settle(), instance);
-        const position: Position = store.visible();
+        const position: Position = store.applied();
         await target.handOver();
         bookmark.write({ ...bookmark.current, role: "released", position });
         await bookmark.sync();
@@ -258,6 +265,8 @@ export async function openTarget({
   switch (state.consistency) {
     case "sqlite":
       return databaseTarget(new Map(roots.map((root) => [root, join(state.dir, root)])));
+    case "hook":
+    case "freeze":
     case "none":
       return versionedTarget({ dir: state.dir, roots, workDir, bootMs: clock.bootMs, onError });
   }

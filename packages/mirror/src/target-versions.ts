@@ -13,13 +13,27 @@
  * (version-pin.ts), and for a moment after it was left, for readers that resolved the link and have not pinned anything.
  */
 
-import type { Dirent } from "node:fs";
-import { lstat, mkdir, open, readdir, readlink, rename, rm, rmdir, symlink, unlink } from "node:fs/promises";
+import {
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readlink,
+  rename,
+  rm,
+  rmdir,
+  symlink,
+  unlink,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Position } from "@understudy/model/position";
 import { errnoOf, MirrorError } from "./error.ts";
+import { removePath } from "./manifest.ts";
 import { isCovered } from "./paths.ts";
 import { relinkPath } from "./relink.ts";
+import { removeTree } from "./remove-tree.ts";
 import type { Target } from "./target.ts";
 import { syncPath, type TreeTargetOptions, treeTarget } from "./target-tree.ts";
 import { pinsOf } from "./version-pin.ts";
@@ -143,6 +157,16 @@ export async function versionedTarget(options: VersionsOptions): Promise<Target>
     current = tree;
   }
 
+  /** For the application to answer, where it is asked which version it shows. */
+  async function mark(tree: Tree, { epoch, version }: Position): Promise<void> {
+    for (const root of roots) {
+      if (!(await lstatOf(join(tree.at, root)))?.isDirectory()) continue;
+      const draft = join(places.drafts, VERSION_FILE);
+      await writeFile(draft, `${epoch}.${version}\n`);
+      await rename(draft, join(tree.at, markerIn(root)));
+    }
+  }
+
   function noteChanged(paths: readonly string[]): void {
     for (const tree of trees) {
       if (tree === current) continue;
@@ -153,8 +177,12 @@ export async function versionedTarget(options: VersionsOptions): Promise<Target>
 
   return {
     accepts: (kind) => kind !== "database",
-    scan: () => current.inner.scan(),
-    async apply(plan, read) {
+    async scan() {
+      const manifest = await current.inner.scan();
+      for (const root of roots) removePath(manifest, markerIn(root));
+      return manifest;
+    },
+    async apply(plan, read, position) {
       const paths = [...new Set([...plan.removes, ...plan.paths.keys()])];
       await collect();
       const tree = await freeTree();
@@ -165,6 +193,7 @@ export async function versionedTarget(options: VersionsOptions): Promise<Target>
       await tree.inner.apply(plan, read);
       tree.behind.clear();
       if (tree.unsynced !== "all") for (const path of paths) tree.unsynced.add(path);
+      if (position) await mark(tree, position);
       await show(tree);
       noteChanged(paths);
     },
@@ -177,12 +206,20 @@ export async function versionedTarget(options: VersionsOptions): Promise<Target>
     },
     forget: () => undefined,
     async handOver() {
+      for (const root of roots) await rm(join(current.at, markerIn(root)), { force: true });
       for (const root of roots) await putBack({ dir, root, tree: current.at });
       await syncPath(dirname(dir));
       await retire(places);
     },
     close: () => stop.abort(),
   };
+}
+
+/** The name is ours in each mirrored folder of a shadow. */
+export const VERSION_FILE = ".understudy-version";
+
+function markerIn(root: string): string {
+  return root === "." ? VERSION_FILE : `${root}/${VERSION_FILE}`;
 }
 
 type Places = {
@@ -320,22 +357,6 @@ async function* pathsIn(top: string, below = ""): AsyncGenerator<string> {
     yield path;
     if (entry.isDirectory()) yield* pathsIn(top, path);
   }
-}
-
-/** Also where a folder in it forbids writing. */
-async function removeTree(at: string): Promise<void> {
-  await rm(at, { recursive: true, force: true }).catch(async (error) => {
-    if (errnoOf(error) !== "EACCES" && errnoOf(error) !== "EPERM") throw error;
-    await unlockFolders(at);
-    await rm(at, { recursive: true, force: true });
-  });
-}
-
-async function unlockFolders(at: string): Promise<void> {
-  const folder = await open(at).catch(() => undefined);
-  await folder?.chmod(0o700).finally(() => folder.close());
-  const entries: Dirent[] = await readdir(at, { withFileTypes: true }).catch(() => []);
-  for (const entry of entries) if (entry.isDirectory()) await unlockFolders(join(at, entry.name));
 }
 
 async function namesIn(folder: string): Promise<string[]> {

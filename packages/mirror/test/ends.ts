@@ -5,13 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Consistency } from "@understudy/model/policy";
+import type { Clock } from "@understudy/model/clock";
+import type { Consistency, HoldSpec } from "@understudy/model/policy";
 import { POSITION_ZERO, type Position } from "@understudy/model/position";
 import { systemClock } from "@understudy/service/clock";
 import { createAuthority, issueCertificate, readTls, type TlsMaterial } from "@understudy/service/tls";
 import type { MirroredState, MirrorListener, MirrorPrimary, MirrorShadow } from "../src/engine.ts";
 import { listenMirror } from "../src/listener.ts";
 import { openPrimary } from "../src/primary.ts";
+import type { Writer } from "../src/still.ts";
 
 export const WAIT_MS_MAX = 40_000;
 export const TICK_MS = 20;
@@ -30,8 +32,12 @@ export type World = {
     epoch?: number;
     from?: Position;
     tls?: TlsMaterial;
+    writer?: Writer;
   }): Promise<MirrorPrimary>;
-  shadow(listener: MirrorListener, options: { name: string; incarnation?: string }): Promise<MirrorShadow>;
+  shadow(
+    listener: MirrorListener,
+    options: { name: string; incarnation?: string; show?: (position: Position) => Promise<void> },
+  ): Promise<MirrorShadow>;
   stateOf(name: string): MirroredState;
   /** Where a path of an instance's state lies. */
   at(name: string, path: string): string;
@@ -39,9 +45,14 @@ export type World = {
 
 export async function openWorld(
   t: TestContext,
-  { consistency = "none", paths = ["."] }: { consistency?: Consistency; paths?: string[] } = {},
+  {
+    consistency = "none",
+    paths = ["."],
+    hold,
+    dir = mkdtempSync(join(tmpdir(), "understudy-mirror-")),
+    clock = systemClock,
+  }: { consistency?: Consistency; paths?: string[]; hold?: HoldSpec; dir?: string; clock?: Clock } = {},
 ): Promise<World> {
-  const dir = mkdtempSync(join(tmpdir(), "understudy-mirror-"));
   const errors: Error[] = [];
   const open: { close(): Promise<void> }[] = [];
   t.after(async () => {
@@ -61,7 +72,7 @@ export async function openWorld(
   const onError = (error: Error) => void errors.push(error);
   const stateOf = (name: string): MirroredState => {
     mkdirSync(join(dir, name, "state"), { recursive: true });
-    return { resource: "catalog", dir: join(dir, name, "state"), paths, consistency };
+    return { resource: "catalog", dir: join(dir, name, "state"), paths, consistency, ...(hold && { hold }) };
   };
   return {
     dir,
@@ -71,9 +82,8 @@ export async function openWorld(
     certificate,
     stateOf,
     at: (name, path) => join(stateOf(name).dir, path),
-    listen: async (port = 0) =>
-      own(await listenMirror({ host: "127.0.0.1", port, tls, clock: systemClock, onError })),
-    primary: async ({ name = "one", epoch = 1, from = POSITION_ZERO, tls: other = tls } = {}) =>
+    listen: async (port = 0) => own(await listenMirror({ host: "127.0.0.1", port, tls, clock, onError })),
+    primary: async ({ name = "one", epoch = 1, from = POSITION_ZERO, tls: other = tls, writer } = {}) =>
       own(
         await openPrimary({
           state: stateOf(name),
@@ -81,18 +91,20 @@ export async function openWorld(
           from,
           tickMs: TICK_MS,
           tls: other,
-          clock: systemClock,
+          ...(writer && { writer }),
+          clock,
           workDir: join(dir, name, "work"),
           onError,
         }),
       ),
-    shadow: async (listener, { name, incarnation = "i1" }) =>
+    shadow: async (listener, { name, incarnation = "i1", show }) =>
       own(
         await listener.openShadow({
           state: stateOf(name),
           instance: name,
           incarnation,
           workDir: join(dir, name, "work"),
+          ...(show && { show }),
         }),
       ),
   };

@@ -59,7 +59,8 @@ test("a reader sees one version of all files: with a pin always, without one whe
       const beganMs = performance.now();
       const rounds = await look(realpathSync(state));
       // Without a pin this much is promised, and a busy machine may take longer.
-      if (performance.now() - beganMs < READER_GRACE_MS) assert.equal(rounds.size, 1, `a mix of ${[...rounds]}`);
+      if (performance.now() - beganMs < READER_GRACE_MS)
+        assert.equal(rounds.size, 1, `a mix of ${[...rounds]}`);
     }
   };
   const pinning = async () => {

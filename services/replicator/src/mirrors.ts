@@ -18,6 +18,7 @@ import type { ResourceSpec } from "@understudy/model/policy";
 import { comparePositions, type Epoch, type Position } from "@understudy/model/position";
 import type { TlsMaterial } from "@understudy/service/tls";
 import type { Member } from "@understudy/state/store";
+import { type App, holdOf } from "./app.ts";
 import type { Event } from "./events.ts";
 import type { Folders } from "./folders.ts";
 import { reached } from "./resource-state.ts";
@@ -52,6 +53,7 @@ export function openMirrors(parts: {
   readonly listener: MirrorListener;
   readonly listenHost: string;
   readonly folders: Folders;
+  readonly app: App;
   readonly tls: TlsMaterial;
   readonly clock: Clock;
   readonly post: (event: Event) => void;
@@ -70,7 +72,9 @@ export function openMirrors(parts: {
 
   const stateOf = (instance: string) => {
     const { name: resource, state } = parts.spec();
-    return { resource, dir: folders.stateDir(instance), paths: state.paths, consistency: state.consistency };
+    const { paths, consistency } = state;
+    const hold = holdOf(parts.spec());
+    return { resource, dir: folders.stateDir(instance), paths, consistency, ...(hold && { hold }) };
   };
   const attach = ({ member }: OpenEnd) => current?.end.attach({ ...member, address });
 
@@ -110,7 +114,18 @@ export function openMirrors(parts: {
     await folders.make(member.instance);
     const workDir = folders.workDir(member.instance);
     const state = stateOf(member.instance);
-    const end = await engine.openPrimary({ state, epoch, from, tickMs, tls, clock, workDir, onError });
+    const writer = parts.app.writerOf(member);
+    const end = await engine.openPrimary({
+      state,
+      epoch,
+      from,
+      tickMs,
+      tls,
+      clock,
+      workDir,
+      writer,
+      onError,
+    });
     if (wanted !== member || stop.signal.aborted) return end.close();
     current = { member, end };
     end.onProgress(() => moved(end));
@@ -125,7 +140,9 @@ export function openMirrors(parts: {
         await closeEnds(member.instance);
         await folders.make(member.instance);
         const workDir = folders.workDir(member.instance);
-        const end = await listener.openShadow({ state: stateOf(member.instance), ...member, workDir });
+        const show = parts.app.showTo(member);
+        const state = stateOf(member.instance);
+        const end = await listener.openShadow({ state, ...member, workDir, ...(show && { show }) });
         const opened = { member, end };
         ends.set(member.instance, opened);
         attach(opened);

@@ -20,6 +20,19 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     about: "memory of both ends at 200 Mbit/s, of the index by the block, and of a million files",
     load: () => import("./memory.ts"),
   },
+  torn: {
+    about: "kill -9 of either end at random points, --kills N: torn reads, lost barriers, divergence",
+    load: () => import("./torn.ts"),
+  },
+  pause: {
+    about:
+      "freeze of a live writer at 256 MB (--dir on a file system with reflinks): length and share of the pauses",
+    load: () => import("./pause.ts"),
+  },
+  lag: {
+    about: "1,000 changes/s for --seconds 60: durable on the primary to visible on the shadow",
+    load: () => import("./lag.ts"),
+  },
   "reactive-sweep": {
     about: "target and hold of the reactive opponent: what each setting costs and harms",
     load: () => import("./reactive-sweep.ts"),

@@ -107,7 +107,7 @@ function configurationOf(
     resources: pools.map(({ name }) => ({
       name,
       run: { ...run, readyWithinMs: 120_000 },
-      state: { paths: ["data"], consistency: "none" },
+      state: { paths: ["data"], consistency: "none", onVersion: "reopens" },
       // Low enough that the demand of this bench is above it: shares then follow every sample.
       capacity: { signals: ["cpuCores"], target: 0.9, initialRps: MEAN_RPS / 3 },
       routing: { pool: name, maxShadowShare: 0.95, maxStalenessMs: 10_000 },

@@ -4,7 +4,13 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { byResource } from "./by-resource.ts";
 import { describeResourceDriver } from "./contract.ts";
-import { createMemoryMachine, killInMemory, openMemoryDriver, roleInMemory } from "./memory.ts";
+import {
+  createMemoryMachine,
+  killInMemory,
+  openMemoryDriver,
+  roleInMemory,
+  signalsInMemory,
+} from "./memory.ts";
 
 const role = { role: "shadow", epoch: 1, untilBootMs: 0 } as const;
 
@@ -19,6 +25,7 @@ describeResourceDriver("memory, beside another one,", async () => {
       }),
     kill: async (running) => killInMemory(machine, running),
     roleSeenBy: async (running) => roleInMemory(machine, running),
+    signalsSeenBy: async (running) => signalsInMemory(machine, running),
     stateDir: async () => "/nowhere",
     close: async () => machine.instances.clear(),
   };

@@ -44,6 +44,8 @@ export function byResource(
       return lists.flat();
     },
     setRole: (running, order) => ofRunning(running).setRole(running, order),
+    signal: (running, name) => ofRunning(running).signal(running, name),
+    restart: (running, request, graceMs) => ofRunning(running).restart(running, request, graceMs),
     fence: async (running) => {
       const result = await ofRunning(running).fence(running);
       if (result.confirmed) runs.delete(keyOf(running));

@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { after, beforeEach, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type ResourceDriver, ResourceError, type RoleOrder, type RunningInstance } from "./driver.ts";
 
 export type DriverMachine = {
@@ -14,6 +15,8 @@ export type DriverMachine = {
   kill(running: RunningInstance): Promise<void>;
   /** The role order the instance itself sees; undefined when it does not run. */
   roleSeenBy(running: RunningInstance): Promise<RoleOrder | undefined>;
+  /** The signals that the instance has handled. */
+  signalsSeenBy(running: RunningInstance): Promise<readonly string[]>;
   stateDir(): Promise<string>;
   /** Ends whatever still runs. */
   close(): Promise<void>;
@@ -22,6 +25,8 @@ export type DriverMachine = {
 const SHADOW: RoleOrder = { role: "shadow", epoch: 1, untilBootMs: 0 };
 const PRIMARY: RoleOrder = { role: "primary", epoch: 2, untilBootMs: 9_999_999_999 };
 const GRACE_MS = 2000;
+const LOOK_MS = 20;
+const LOOKS_MAX = 1000;
 
 /** `timeoutMs`: for the whole suite; an engine of containers takes a second or two for each start on a busy machine. */
 export function describeResourceDriver(
@@ -53,6 +58,14 @@ export function describeResourceDriver(
       env: {},
     });
     const names = async (): Promise<string[]> => (await driver.list()).map(({ instance }) => instance);
+
+    const until = async (holds: () => Promise<boolean>): Promise<void> => {
+      for (let look = 0; look < LOOKS_MAX && !(await holds()); look += 1) await sleep(LOOK_MS);
+      assert.ok(await holds());
+    };
+    /** It knows its role once it has begun. */
+    const ready = (running: RunningInstance) =>
+      until(async () => (await machine.roleSeenBy(running)) !== undefined);
 
     it("runs what it was asked to start, under its incarnation and role", async () => {
       const running = await driver.start(await request("first"));
@@ -174,6 +187,45 @@ export function describeResourceDriver(
       await driver.close();
       await machine.kill(running);
       driver = await machine.open();
+      assert.ok(!(await names()).includes(running.instance));
+    });
+
+    it("sends a signal to a running instance, and to nobody when it has ended", async () => {
+      const running = await driver.start(await request());
+      await ready(running);
+      await driver.signal(running, "SIGHUP");
+      await until(async () => (await machine.signalsSeenBy(running)).includes("SIGHUP"));
+      assert.ok((await names()).includes(running.instance));
+      await driver.fence(running);
+      await driver.signal(running, "SIGHUP");
+    });
+
+    it("restarts under the same incarnation and address, and tells nobody of an end", async () => {
+      const asked = await request();
+      const running = await driver.start(asked);
+      let ends = 0;
+      driver.onExit(running, () => {
+        ends += 1;
+      });
+      const again = await driver.restart(running, { ...asked, role: PRIMARY }, GRACE_MS);
+      assert.notEqual(again.pid, running.pid);
+      assert.deepEqual([again.incarnation, again.address], [running.incarnation, running.address]);
+      assert.deepEqual(await machine.roleSeenBy(again), PRIMARY);
+      assert.deepEqual(
+        (await driver.list()).filter(({ instance }) => instance === running.instance),
+        [again],
+      );
+      const ended = new Promise<string>((resolve) => driver.onExit(again, resolve));
+      await machine.kill(again);
+      await ended;
+      assert.equal(ends, 0);
+    });
+
+    it("does not bring back by a restart what has ended", async () => {
+      const asked = await request();
+      const running = await driver.start(asked);
+      await driver.fence(running);
+      await assert.rejects(driver.restart(running, asked, GRACE_MS), { code: "refused" });
       assert.ok(!(await names()).includes(running.instance));
     });
 

@@ -66,7 +66,8 @@ export class ContainerExits {
 
   #tell(container: string, detail: string): void {
     const watched = this.#watched.get(container);
-    if (!watched) return;
+    // The engine may tell late of the life before a restart.
+    if (!watched || (watched.process.pid > 0 && readLiving(watched.process))) return;
     this.#watched.delete(container);
     this.#ended.set(container, detail);
     if (this.#ended.size > ENDED_KEPT_MAX) this.#ended.delete(this.#ended.keys().next().value!);

@@ -17,7 +17,7 @@ import {
 import { posix } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { asLabel } from "@understudy/model/names";
-import type { ContainerSpec, ResourceSpec } from "@understudy/model/policy";
+import type { ContainerSpec, ReloadSignal, ResourceSpec } from "@understudy/model/policy";
 import { checkAdoptable } from "./docker-checks.ts";
 import { type Engine, openEngine } from "./docker-engine.ts";
 import { ContainerExits } from "./docker-exits.ts";
@@ -50,13 +50,17 @@ const CONFIRM_POLL_MS = 2;
 /** Asking the engine costs milliseconds: less often than looking at /proc. */
 const ASK_POLL_MS = 20;
 
+type RunSpec = Pick<ResourceSpec, "container"> & {
+  readonly state: Pick<ResourceSpec["state"], "consistency">;
+};
+
 export type DockerDriverOptions = {
   /** Of Docker or Podman. */
   readonly socket: string;
   /** The driver's own files. The same folder again finds the same containers again. */
   readonly runDir: string;
   /** How a resource is run; undefined when it is not known. */
-  readonly specOf: (resource: string) => Pick<ResourceSpec, "container" | "state"> | undefined;
+  readonly specOf: (resource: string) => RunSpec | undefined;
   /** What went wrong beside a call. */
   readonly onError: (error: Error) => void;
 };
@@ -150,6 +154,17 @@ class DockerDriver implements ResourceDriver {
     if (!end.confirmed) throw new ResourceError("refused", `cannot stop ${nameOf(running)}: ${end.why}`);
   }
 
+  async signal(running: RunningInstance, name: ReloadSignal): Promise<void> {
+    this.#refuseWhenClosed();
+    const record = this.#recordOf(running);
+    if (record) await this.#engine.kill(record.container, name);
+  }
+
+  async restart(running: RunningInstance, request: StartRequest, graceMs: number): Promise<RunningInstance> {
+    this.#refuseWhenClosed();
+    return this.#inTurn(nameOf(running), () => this.#restartAlone(running, { request, graceMs }));
+  }
+
   onExit(running: RunningInstance, ended: (detail: string) => void): void {
     const record = this.#known.get(nameOf(running));
     const isIt = record?.running.incarnation === running.incarnation;
@@ -163,6 +178,26 @@ class DockerDriver implements ResourceDriver {
     this.#closed = true;
     await this.#exits.close();
     await Promise.allSettled([...this.#turns.values(), ...this.#removals]);
+  }
+
+  /** The same container, so its address most often stays; who follows is told where it is now. */
+  async #restartAlone(
+    running: RunningInstance,
+    { request, graceMs }: { request: StartRequest; graceMs: number },
+  ): Promise<RunningInstance> {
+    const record = this.#recordOf(running);
+    if (!record || !(await this.#runs(record)))
+      throw new ResourceError("refused", `${nameOf(running)} does not run: it is not restarted`);
+    const { container: spec } = this.#specOf(running);
+    await this.#saveRole(record, request.role);
+    this.#exits.release(record.container);
+    await this.#engine.stop(record.container, graceMs);
+    await this.#engine.start(record.container, running.instance);
+    const inspect = (await this.#engine.inspect(record.container)) ?? record404(running);
+    const again = this.#record(request, inspect, { spec, adopted: record.adopted });
+    this.#remember(again);
+    this.#files.save(again);
+    return again.running;
   }
 
   readonly #lastOf = new Map<string, string>();
@@ -523,7 +558,7 @@ class DockerDriver implements ResourceDriver {
     return (await this.#engine.inspect(container))?.State.Running ?? false;
   }
 
-  #specOf({ resource, instance }: Asked): { container: ContainerSpec } & Pick<ResourceSpec, "state"> {
+  #specOf({ resource, instance }: Asked): RunSpec & { container: ContainerSpec } {
     const spec = this.#options.specOf(resource);
     if (spec?.container) return { ...spec, container: spec.container };
     const why = `${resource}.${instance}: its resource names no container in the configuration`;
@@ -581,10 +616,7 @@ class DockerDriver implements ResourceDriver {
 const LAST_KEPT_MAX = 256;
 
 /** A WAL database does not open on a read-only mount, and only a restart turns a mount read-write. */
-function mayBeReadOnly({
-  container,
-  state,
-}: { container: ContainerSpec } & Pick<ResourceSpec, "state">): boolean {
+function mayBeReadOnly({ container, state }: RunSpec & { container: ContainerSpec }): boolean {
   return container.onPromote === "restart" && state.consistency !== "sqlite";
 }
 

@@ -3,6 +3,8 @@
  * state and takes no decision. One file per implementation, all held to contract.ts.
  */
 
+import type { ReloadSignal } from "@understudy/model/policy";
+
 export type StartRequest = {
   readonly resource: string;
   readonly instance: string;
@@ -51,6 +53,13 @@ export interface ResourceDriver {
    * process and address. Its end in between is no end that `onExit` tells of.
    */
   setRole(running: RunningInstance, order: RoleOrder): Promise<RunningInstance | undefined>;
+  /** Sends its main process a signal that it handles, say to read its files again. Does nothing when it has ended. */
+  signal(running: RunningInstance, name: ReloadSignal): Promise<void>;
+  /**
+   * Ends it in an orderly way and starts it again under the same incarnation and address; nobody is told of that end.
+   * `request` is what it was started with. Throws when it does not run: what ended by itself is not brought back here.
+   */
+  restart(running: RunningInstance, request: StartRequest, graceMs: number): Promise<RunningInstance>;
   /** Makes sure it can never write again, as fast as possible (SIGKILL to the whole process group). Idempotent. */
   fence(running: RunningInstance): Promise<FenceResult>;
   /** Ends it in an orderly way within `graceMs`, then by force. Idempotent. */

@@ -46,6 +46,12 @@ export class ExitWatch {
     }
   }
 
+  /** Its end is of our doing: nobody is told. */
+  forget(running: RunningInstance): void {
+    this.#children.get(keyOf(running))?.listeners.splice(0);
+    this.#adopted = this.#adopted.filter((watched) => keyOf(watched.running) !== keyOf(running));
+  }
+
   close(): void {
     this.#closed = true;
     clearInterval(this.#timer);

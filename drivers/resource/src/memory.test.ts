@@ -9,6 +9,7 @@ import {
   makeStuckInMemory,
   openMemoryDriver,
   roleInMemory,
+  signalsInMemory,
 } from "./memory.ts";
 
 describeResourceDriver("memory", async () => {
@@ -17,6 +18,7 @@ describeResourceDriver("memory", async () => {
     open: async () => openMemoryDriver(machine, { resources: ["catalog"] }),
     kill: async (running) => killInMemory(machine, running),
     roleSeenBy: async (running) => roleInMemory(machine, running),
+    signalsSeenBy: async (running) => signalsInMemory(machine, running),
     stateDir: async () => "/nowhere",
     close: async () => machine.instances.clear(),
   };

@@ -3,6 +3,7 @@
  * The "machine" outlives the driver, as processes outlive a replicator; tests look at it and break it through its functions.
  */
 
+import type { ReloadSignal } from "@understudy/model/policy";
 import {
   type FenceResult,
   type ResourceDriver,
@@ -19,6 +20,7 @@ type MemoryInstance = {
   alive: boolean;
   /** Survives SIGKILL, as a process in an uninterruptible call does. */
   stuck: boolean;
+  readonly signals: ReloadSignal[];
   readonly listeners: Set<(detail: string) => void>;
 };
 
@@ -65,6 +67,11 @@ export function roleInMemory(machine: MemoryMachine, running: RunningInstance): 
   return found?.alive ? found.role : undefined;
 }
 
+/** The signals it was sent since it was started. */
+export function signalsInMemory(machine: MemoryMachine, running: RunningInstance): readonly ReloadSignal[] {
+  return find(machine, running)?.signals ?? [];
+}
+
 class MemoryDriver implements ResourceDriver {
   readonly #machine: MemoryMachine;
   readonly #resources: readonly string[] | undefined;
@@ -106,6 +113,7 @@ class MemoryDriver implements ResourceDriver {
       role: request.role,
       alive: true,
       stuck: false,
+      signals: [],
       listeners: new Set<never>(),
     };
     this.#machine.instances.set(name, fresh);
@@ -121,6 +129,30 @@ class MemoryDriver implements ResourceDriver {
     this.#refuseWhenClosed();
     const found = find(this.#machine, running);
     if (found) found.role = order;
+  }
+
+  async signal(running: RunningInstance, name: ReloadSignal): Promise<void> {
+    this.#refuseWhenClosed();
+    const found = find(this.#machine, running);
+    if (found?.alive) found.signals.push(name);
+  }
+
+  async restart(running: RunningInstance, request: StartRequest, _graceMs: number): Promise<RunningInstance> {
+    this.#refuseWhenClosed();
+    const found = find(this.#machine, running);
+    if (!found?.alive)
+      throw new ResourceError("refused", `${running.instance} does not run: it is not restarted`);
+    const pid = this.#machine.nextPid++;
+    const again = { ...running, pid, pidStartTicks: pid };
+    this.#machine.instances.set(`${running.resource}.${running.instance}`, {
+      ...found,
+      running: again,
+      request,
+      role: request.role,
+      signals: [],
+      listeners: new Set(),
+    });
+    return again;
   }
 
   async fence(running: RunningInstance): Promise<FenceResult> {

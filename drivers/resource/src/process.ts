@@ -9,7 +9,7 @@ import { closeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Endpoint, formatEndpoint } from "@understudy/model/endpoint";
 import { asLabel } from "@understudy/model/names";
-import type { ResourceSpec } from "@understudy/model/policy";
+import type { ReloadSignal, ResourceSpec } from "@understudy/model/policy";
 import {
   type FenceResult,
   type ResourceDriver,
@@ -109,6 +109,24 @@ class ProcessDriver implements ResourceDriver {
     }
   }
 
+  async signal(running: RunningInstance, name: ReloadSignal): Promise<void> {
+    this.#refuseWhenClosed();
+    if (readLiving(running)) process.kill(running.pid, name);
+  }
+
+  async restart(running: RunningInstance, request: StartRequest, graceMs: number): Promise<RunningInstance> {
+    this.#refuseWhenClosed();
+    const name = nameOf(running);
+    const run = this.#options.runOf(running.resource);
+    const runs = isSameStart(this.#known.get(name), running) && readLiving(running);
+    if (!run || !runs) throw new ResourceError("refused", `${name} does not run: it is not restarted`);
+    this.#exits.forget(running);
+    await this.stop(running, graceMs);
+    const outcome = await this.#launch(request, run, portOf(running));
+    if ("running" in outcome) return outcome.running;
+    throw new ResourceError("start-failed", outcome.why);
+  }
+
   async fence(running: RunningInstance): Promise<FenceResult> {
     this.#refuseWhenClosed();
     return this.#end(running);
@@ -169,11 +187,11 @@ class ProcessDriver implements ResourceDriver {
       throw new ResourceError("refused", `${nameOf(dead)}: its last start has not ended: ${end.why}`);
   }
 
-  async #launch(request: StartRequest, run: ResourceSpec["run"]): Promise<Launch> {
+  async #launch(request: StartRequest, run: ResourceSpec["run"], samePort?: number): Promise<Launch> {
     const name = nameOf(request);
     const { resource, instance, incarnation } = request;
     const host = this.#options.address?.() ?? LOOPBACK;
-    const port = await findFreePort(host, this.#ports, this.#options.random ?? Math.random);
+    const port = samePort ?? (await findFreePort(host, this.#ports, this.#options.random ?? Math.random));
     const intent = {
       resource,
       instance,
@@ -291,6 +309,10 @@ class ProcessDriver implements ResourceDriver {
   #refuseWhenClosed(): void {
     if (this.#closed) throw new ResourceError("closed", "the process driver is closed");
   }
+}
+
+function isSameStart(a: RunningInstance | undefined, b: RunningInstance): boolean {
+  return a?.pid === b.pid && a.pidStartTicks === b.pidStartTicks;
 }
 
 type Launch = { readonly running: RunningInstance } | { readonly portTaken: boolean; readonly why: string };

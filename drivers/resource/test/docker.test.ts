@@ -27,7 +27,7 @@ const SHADOW: RoleOrder = { role: "shadow", epoch: 1, untilBootMs: 0 };
 const PRIMARY: RoleOrder = { role: "primary", epoch: 2, untilBootMs: 9_999_999_999 };
 const skip = whyNoEngine();
 
-type Seen = { role: RoleOrder; environment: Record<string, string> };
+type Seen = { role: RoleOrder; environment: Record<string, string>; signals: readonly string[] };
 
 async function until<T>(look: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
   const deadlineMs = performance.now() + WAIT_MS;
@@ -134,6 +134,7 @@ if (!skip) {
           const seen = await until(async () => (containerOf(running) === "" ? "ended" : ask(running)));
           return seen === "ended" ? undefined : seen.role;
         },
+        signalsSeenBy: async (running) => (await ask(running))?.signals ?? [],
         stateDir: async () => stage.request().stateDir,
         close: stage.close,
       };

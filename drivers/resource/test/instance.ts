@@ -13,11 +13,16 @@ if (IGNORE_TERM) process.on("SIGTERM", () => process.stdout.write("not yet\n"));
 if (SAY) process.stdout.write(`${SAY}\n`);
 const child = WITH_CHILD ? startChild(WITH_CHILD) : undefined;
 
+const signals: string[] = [];
+process.on("SIGHUP", (name) => void signals.push(name));
+
 const server = createServer((_, response) => {
   const role: unknown = UNDERSTUDY_ROLE_FILE
     ? JSON.parse(readFileSync(UNDERSTUDY_ROLE_FILE, "utf8"))
     : undefined;
-  response.end(JSON.stringify({ role, environment: process.env, childPid: child?.pid, cwd: process.cwd() }));
+  response.end(
+    JSON.stringify({ role, environment: process.env, childPid: child?.pid, cwd: process.cwd(), signals }),
+  );
 });
 server.on("error", (error) => {
   process.stderr.write(`${error.message}\n`);

@@ -28,7 +28,13 @@ const INSTANCE = join(import.meta.dirname, "instance.ts");
 const SHADOW: RoleOrder = { role: "shadow", epoch: 1, untilBootMs: 0 };
 const WAIT_MS = 5000;
 
-type Seen = { role: RoleOrder; environment: Record<string, string>; childPid?: number; cwd: string };
+type Seen = {
+  role: RoleOrder;
+  environment: Record<string, string>;
+  childPid?: number;
+  cwd: string;
+  signals: string[];
+};
 
 async function until<T>(look: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
   const deadlineMs = performance.now() + WAIT_MS;
@@ -104,6 +110,7 @@ describeResourceDriver("process", async () => {
       if (readLiving(running) === undefined) return undefined;
       return (await until(() => ask(running))).role;
     },
+    signalsSeenBy: async (running) => (await ask(running))?.signals ?? [],
     stateDir: async () => dir,
     async close() {
       const last = await open();

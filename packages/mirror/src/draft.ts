@@ -3,7 +3,7 @@
  * is left out where there is nothing yet, so that a sparse file stays sparse on a shadow.
  */
 
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import { chmod, copyFile, type FileHandle, link, lstat, open } from "node:fs/promises";
 import { BLOCK_BYTES, blockCount, isZeroBlock, type Run, runsOf } from "./blocks.ts";
 import type { Contents } from "./change.ts";
@@ -46,7 +46,7 @@ export async function writeDraft(draft: string, options: DraftOptions): Promise<
   }
 }
 
-/** True when the draft is a whole pinned file: the very same one where no other name shows it, and a clone elsewhere. */
+/** True when the draft is a whole pinned file: the very same one where that changes no other name of it, else a clone. */
 export async function placeMoved(
   pins: Pins,
   draft: string,
@@ -58,9 +58,15 @@ export async function placeMoved(
   const pin = pins.at(moved.from);
   const stats = await lstat(pin);
   if (stats.size !== entry.size) return false;
-  if (stats.nlink === 1) await link(pin, draft);
+  if (stats.nlink === 1 || looksLike(stats, entry)) await link(pin, draft);
   else await cloneFile(pin, draft);
   return true;
+}
+
+/** Then another name of it may have this entry: whoever sets its mode or time changes nothing. */
+function looksLike({ mode, uid, gid, mtimeMs }: Stats, entry: Entry): boolean {
+  const isSameOwner = process.geteuid?.() !== 0 || (uid === entry.uid && gid === entry.gid);
+  return (mode & 0o7777) === entry.mode && isSameOwner && Math.abs(mtimeMs - entry.mtimeMs) < 1;
 }
 
 /** Resolves with the blocks it gave their contents. */

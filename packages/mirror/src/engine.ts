@@ -5,18 +5,26 @@
 
 import type { SecureContextOptions } from "node:tls";
 import type { Clock } from "@understudy/model/clock";
-import type { Consistency } from "@understudy/model/policy";
+import type { Consistency, HoldSpec } from "@understudy/model/policy";
 import type { Epoch, Position, Version } from "@understudy/model/position";
 import type { LinkOf } from "./limited-transport.ts";
+import type { Pauses, Writer } from "./still.ts";
 
 export type MirroredState = {
   readonly resource: string;
   readonly dir: string;
-  /** SQLite files ("sqlite") or files and folders ("none"), relative to dir. */
+  /** SQLite files ("sqlite") or files and folders (the others), relative to dir. */
   readonly paths: readonly string[];
   readonly consistency: Consistency;
+  /**
+   * What a reader of files and folders sees whole: "versions" (the default) is all of them together, behind links beside the
+   * state; "files" is each by itself, in the state's own folder, for readers that see no more than that folder.
+   */
+  readonly view?: "versions" | "files";
   /** Globs of files whose changes are sealed at once instead of at the next tick. */
   readonly criticalPaths?: readonly string[];
+  /** With "hook" and "freeze": how the writer is made to stand still. */
+  readonly hold?: HoldSpec;
 };
 
 export type ShadowProgress = {
@@ -39,6 +47,8 @@ export interface MirrorPrimary {
   /** The newest sealed position. */
   position(): Position;
   stateBytes(): number;
+  /** How long the writer has stood still so far; undefined where it never has to. */
+  pauses(): Pauses | undefined;
   /** Captures now and seals; the returned position includes everything committed before the call. */
   seal(): Promise<Position>;
   /** Starts feeding a shadow end; retries by itself until detached. */
@@ -62,6 +72,8 @@ export type OpenPrimary = (options: {
   readonly clock: Clock;
   /** Folder for the mirror's own files (manifest, highest epoch seen); never inside the state folder. */
   readonly workDir: string;
+  /** Who writes to the state, with "hook" and "freeze"; left out, nobody does. */
+  readonly writer?: Writer;
   readonly onError: (error: Error) => void;
   /** Which common names may be at the other end; by default replicators only. */
   readonly allows?: (name: string) => boolean;
@@ -90,6 +102,8 @@ export interface MirrorListener {
     readonly instance: string;
     readonly incarnation: string;
     readonly workDir: string;
+    /** Brings the application to the version that has just been applied; resolves once its readers see it. */
+    readonly show?: (position: Position) => Promise<void>;
   }): Promise<MirrorShadow>;
   close(): Promise<void>;
 }

@@ -16,6 +16,7 @@ import { baseOf, sealDelta } from "./delta.ts";
 import type { MirrorPrimary, OpenPrimary, ShadowProgress } from "./engine.ts";
 import { diskError, MirrorError } from "./error.ts";
 import { type Feed, openFeed } from "./feed.ts";
+import { thawStale } from "./holder.ts";
 import { sealLog } from "./lag.ts";
 import { limitedTransport } from "./limited-transport.ts";
 import { rootOf } from "./manifest.ts";
@@ -23,6 +24,7 @@ import { checkedRoots } from "./paths.ts";
 import { recoverShadow } from "./recover.ts";
 import { deltaRing } from "./ring.ts";
 import { openTarget } from "./shadow.ts";
+import { heldRecord, openStill, type Still } from "./still.ts";
 import { tlsTransport } from "./tls.ts";
 import { captureTree } from "./tree.ts";
 import { turnstile } from "./turnstile.ts";
@@ -38,10 +40,17 @@ export const openPrimary: OpenPrimary = async (options) => {
   const bookmark = await takeOver(options);
   const start = startingPoint(bookmark.current, options);
   let urge: () => void = () => undefined;
-  const capture = await openCapture(options, () => urge()).catch((error) => {
-    bookmark.close();
-    throw diskError(`state of ${state.resource}`, error);
-  });
+  let still: Still | undefined;
+  const capture = await openStillOf(options)
+    .then((opened) => {
+      still = opened;
+      return openCapture(options, { still: opened, onCritical: () => urge() });
+    })
+    .catch(async (error) => {
+      bookmark.close();
+      await still?.close();
+      throw diskError(`state of ${state.resource}`, error);
+    });
   const ring = deltaRing();
   const seals = sealLog();
   const feeds = new Map<string, Feed>();
@@ -144,6 +153,7 @@ export const openPrimary: OpenPrimary = async (options) => {
   return {
     position: () => position,
     stateBytes: () => capture.manifest.bytes,
+    pauses: () => still?.pauses,
     seal: gate.shared,
     attach(shadow) {
       const before = feeds.get(shadow.instance);
@@ -165,6 +175,8 @@ export const openPrimary: OpenPrimary = async (options) => {
       clearInterval(tick);
       clearInterval(beat);
       urge = () => undefined;
+      // First: a capture may be waiting for its turn to make the writer stand still.
+      await still?.close();
       await Promise.all([...feeds.keys()].map(detach));
       await gate.exclusive(async () => {
         closed = true;
@@ -177,7 +189,7 @@ export const openPrimary: OpenPrimary = async (options) => {
 };
 
 /** Checks the epoch, and finishes what a shadow end that was never released has in its journal. */
-async function takeOver({ state, epoch, workDir, onError }: PrimaryOptions): Promise<BookmarkFile> {
+async function takeOver({ state, epoch, workDir, clock, onError }: PrimaryOptions): Promise<BookmarkFile> {
   mkdirSync(workDir, { recursive: true });
   mkdirSync(state.dir, { recursive: true });
   const bookmark = openBookmark(join(workDir, "bookmark"));
@@ -191,9 +203,10 @@ async function takeOver({ state, epoch, workDir, onError }: PrimaryOptions): Pro
     return bookmark;
   }
   bookmark.close();
-  const target = await openTarget({ state, workDir, onError });
+  const target = await openTarget({ state, workDir, clock, onError });
   const recovered = await recoverShadow(target, workDir);
   await recovered.journal.close();
+  await target.handOver();
   target.close();
   return recovered.bookmark;
 }
@@ -210,20 +223,38 @@ function startingPoint({ position }: Bookmark, { state, epoch, from, clock }: Pr
   return position.epoch === epoch && position.version >= from.version ? position : from;
 }
 
+/** Undefined where the writer never stands still; lets go of one that an earlier process of ours left standing. */
+async function openStillOf({
+  state,
+  workDir,
+  clock,
+  writer,
+  onError,
+}: PrimaryOptions): Promise<Still | undefined> {
+  if (!state.hold || !writer) {
+    await thawStale(heldRecord(workDir));
+    return undefined;
+  }
+  return openStill({ dir: state.dir, workDir, hold: state.hold, writer, bootMs: clock.bootMs, onError });
+}
+
 async function openCapture(
   { state, workDir, clock, onError }: PrimaryOptions,
-  onCritical: () => void,
+  { still, onCritical }: { still: Still | undefined; onCritical: () => void },
 ): Promise<Capture> {
   const roots = checkedRoots(state.paths);
   switch (state.consistency) {
     case "sqlite":
       return captureDatabases(new Map(roots.map((root) => [root, join(state.dir, root)])));
+    case "hook":
+    case "freeze":
     case "none":
       return captureTree({
         dir: state.dir,
         roots,
         workDir,
         nowMs: clock.nowMs,
+        ...(still && { still }),
         onError,
         onCritical,
         critical: state.criticalPaths ?? [],

@@ -35,6 +35,8 @@ type Accepted = Incoming & { readonly position: Position };
 
 export interface ShadowStore {
   durable(): Position;
+  /** In the state, whether the application has been brought to it or not. */
+  applied(): Position;
   visible(): Position;
   /** The last accepted delta, durable or on its way. */
   tail(): Position;
@@ -60,6 +62,8 @@ export type StoreOptions = {
   readonly rules: IntakeRules;
   readonly nowMs: () => number;
   readonly what: string;
+  /** Called after a step was applied; until it resolves nobody sees it. */
+  readonly show?: ((position: Position) => Promise<void>) | undefined;
   readonly onProgress: () => void;
   /** The journal cannot be written: what came is undone and the session must begin again. */
   readonly onLost: (error: Error) => void;
@@ -72,6 +76,7 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
   let manifest = recovered.manifest;
   let tail = recovered.position;
   let durable = recovered.position;
+  let applied = recovered.position;
   let visible = recovered.position;
   let incoming: Incoming | undefined;
   let accepted: Accepted[] = [];
@@ -79,7 +84,11 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
   let disowning: Promise<void> | undefined;
 
   const applier = openApplier({
-    apply: (plan) => target.apply(plan, (slot) => readContentsAt(journal, slot)),
+    apply: (plan, position) => target.apply(plan, (slot) => readContentsAt(journal, slot), position),
+    show: options.show,
+    onApplied(position) {
+      applied = position;
+    },
     what,
     onVisible(position) {
       visible = position;
@@ -145,7 +154,7 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
     await committed();
     await applier.idle();
     if (applier.waiting > 0) throw new MirrorError("io", `${what} could not apply what it has journalled`);
-    await mark(visible);
+    await mark(applied);
   }
 
   /** Only when the journal is not needed any more. */
@@ -201,7 +210,7 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
     applier.forget();
     manifest = await target.scan();
     const position = { ...POSITION_ZERO, root: rootOf(manifest) };
-    [tail, durable, visible] = [position, position, position];
+    [tail, durable, applied, visible] = [position, position, position, position];
     await mark(position);
     disowning = undefined;
     onProgress();
@@ -214,6 +223,7 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
 
   return {
     durable: () => durable,
+    applied: () => applied,
     visible: () => visible,
     tail: () => tail,
     manifest: () => manifest,

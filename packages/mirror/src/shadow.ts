@@ -12,14 +12,18 @@ import type { Epoch, Position } from "@understudy/model/position";
 import type { MirroredState, MirrorShadow } from "./engine.ts";
 import { diskError, MirrorError } from "./error.ts";
 import { decodeFrame, encodeFrame, type Frame, type Refusal } from "./frames.ts";
+import { thawStale } from "./holder.ts";
 import { manifestFrames } from "./manifest-wire.ts";
 import { unpackFrame } from "./packing.ts";
 import { checkedRoots } from "./paths.ts";
+import { openPins } from "./pins.ts";
 import { recoverShadow } from "./recover.ts";
 import { openShadowStore } from "./shadow-store.ts";
+import { heldRecord } from "./still.ts";
 import type { Target } from "./target.ts";
 import { databaseTarget } from "./target-databases.ts";
-import { treeTarget } from "./target-tree.ts";
+import { type TreeTargetOptions, treeTarget } from "./target-tree.ts";
+import { versionedTarget } from "./target-versions.ts";
 import type { Link } from "./transport.ts";
 
 /** A primary that sent nothing for so long is gone; it would have sent a heartbeat. */
@@ -32,6 +36,8 @@ export type ShadowOptions = {
   readonly incarnation: string;
   readonly workDir: string;
   readonly clock: Clock;
+  /** Brings the application to the version that has just been applied. */
+  readonly show?: (position: Position) => Promise<void>;
   readonly onError: (error: Error) => void;
 };
 
@@ -44,6 +50,8 @@ export type ShadowEnd = MirrorShadow & {
 
 export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> {
   const { state, instance, incarnation, workDir, clock, onError } = options;
+  // A primary that was killed here may have left its writer standing.
+  await thawStale(heldRecord(workDir));
   const target = await openTarget(options);
   const recovered = await recoverShadow(target, workDir).catch((error) => {
     target.close();
@@ -61,6 +69,7 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
     rules: { roots: checkedRoots(state.paths), accepts: target.accepts },
     nowMs: clock.nowMs,
     what: instance,
+    show: options.show,
     onError,
     onProgress() {
       reportedLoss = "";
@@ -164,7 +173,7 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
   return {
     durable: store.durable,
     visible: store.visible,
-    seeded: () => store.visible().version > 0,
+    seeded: () => store.applied().version > 0,
     onProgress: (listener) => void listeners.push(listener),
     async serve(link, hello, frames) {
       const refusal = judgeHello(hello, {
@@ -197,7 +206,8 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
       await shut();
       try {
         await withinRelease(store.settle(), instance);
-        const position: Position = store.visible();
+        const position: Position = store.applied();
+        await target.handOver();
         bookmark.write({ ...bookmark.current, role: "released", position });
         await bookmark.sync();
         return position;
@@ -253,14 +263,28 @@ export function refuse(link: Link, refusal: { why: Refusal; reason: string; epoc
 export async function openTarget({
   state,
   workDir,
+  clock,
   onError,
-}: Pick<ShadowOptions, "state" | "workDir" | "onError">): Promise<Target> {
+}: Pick<ShadowOptions, "state" | "workDir" | "clock" | "onError">): Promise<Target> {
   const roots = checkedRoots(state.paths);
   mkdirSync(workDir, { recursive: true });
   switch (state.consistency) {
     case "sqlite":
       return databaseTarget(new Map(roots.map((root) => [root, join(state.dir, root)])));
+    case "hook":
+    case "freeze":
     case "none":
-      return treeTarget({ dir: state.dir, roots, workDir, onError });
+      return openFiles(
+        { dir: state.dir, roots, workDir, onError },
+        { view: state.view, bootMs: clock.bootMs },
+      );
   }
+}
+
+async function openFiles(
+  options: Omit<TreeTargetOptions, "pins">,
+  { view, bootMs }: { view: MirroredState["view"]; bootMs: () => number },
+): Promise<Target> {
+  if (view !== "files") return versionedTarget({ ...options, bootMs });
+  return treeTarget({ ...options, pins: await openPins(join(options.workDir, "pins")) });
 }

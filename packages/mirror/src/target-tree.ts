@@ -4,14 +4,14 @@
  */
 
 import { constants } from "node:fs";
-import { chmod, lchown, lstat, mkdir, open, rename, rm, symlink, utimes } from "node:fs/promises";
+import { chmod, lchown, lstat, mkdir, open, readdir, rename, rm, symlink, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Contents } from "./change.ts";
 import { placeMoved, writeDraft } from "./draft.ts";
 import { errnoOf, MirrorError } from "./error.ts";
 import type { Entry, EntryKind } from "./manifest.ts";
 import { parentOf } from "./paths.ts";
-import { openPins, type Pins } from "./pins.ts";
+import type { Pins } from "./pins.ts";
 import type { Planned } from "./plan.ts";
 import type { Target } from "./target.ts";
 import { scanTree } from "./tree.ts";
@@ -21,16 +21,18 @@ export type TreeTargetOptions = {
   readonly roots: readonly string[];
   /** For drafts; on the same file system as `dir`. */
   readonly workDir: string;
+  readonly pins: Pins;
   readonly onError: (error: Error) => void;
 };
 
-export async function treeTarget({ dir, roots, workDir, onError }: TreeTargetOptions): Promise<Target> {
+export async function treeTarget({ dir, roots, workDir, pins, onError }: TreeTargetOptions): Promise<Target> {
   const staging = join(workDir, "staging");
   await rm(staging, { recursive: true, force: true });
   await mkdir(staging, { recursive: true });
   await mkdir(dir, { recursive: true });
-  const pins = await openPins(join(workDir, "pins"));
   const unsynced = new Set<string>();
+  /** An earlier life of ours may have applied what it had no time to sync. */
+  let isKnown = false;
   let drafts = 0;
 
   const place: Place = {
@@ -68,17 +70,21 @@ export async function treeTarget({ dir, roots, workDir, onError }: TreeTargetOpt
       }
     },
     async flush() {
+      if (!isKnown) for await (const path of pathsIn(dir)) await syncPath(join(dir, path));
       for (const path of unsynced) await syncPath(path);
+      isKnown = true;
       unsynced.clear();
     },
     pins,
-    async pin(path) {
+    async pin(path, { isSynced = true } = {}) {
       for (let folder = parentOf(path); folder !== ""; folder = parentOf(folder)) {
         if ((await kindAt(place.at(folder))) !== "folder") throw noSource(path);
       }
       if ((await kindAt(place.at(path))) !== "file") throw noSource(path);
-      return pins.pin(place.at(path), { isSynced: !unsynced.has(place.at(path)) });
+      return pins.pin(place.at(path), { isSynced: isSynced && isKnown && !unsynced.has(place.at(path)) });
     },
+    forget: () => unsynced.clear(),
+    handOver: async () => undefined,
     close: () => undefined,
   };
 }
@@ -138,8 +144,10 @@ async function putFile(
   { planned, read, base }: PutOptions & { base: boolean },
 ): Promise<void> {
   const { entry, slots } = planned;
-  const sameBytes = base && slots.length === 0 && (await lstat(at)).size === entry.size;
-  if (sameBytes) return finish(at, entry);
+  const found = base ? await lstat(at) : undefined;
+  // A file that other trees share must not change under them, not even in its mode.
+  const isOwn = found?.size === entry.size && found.nlink === 1;
+  if (isOwn && slots.length === 0) return finish(at, entry);
   const draft = place.draft();
   const moved = planned.copies && slots.length === 1 ? await read(slots[0]!) : undefined;
   if (!(moved && (await placeMoved(place.pins, draft, { moved, entry })))) {
@@ -172,7 +180,8 @@ async function kindAt(path: string): Promise<EntryKind | "special" | undefined> 
   return stats.isFile() ? "file" : "special";
 }
 
-async function syncPath(path: string): Promise<void> {
+/** Does nothing where there is nothing. */
+export async function syncPath(path: string): Promise<void> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error) => {
     // Removed since, or a link, which has nothing of its own to sync; its folder is synced.
     if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ELOOP") return undefined;
@@ -183,5 +192,14 @@ async function syncPath(path: string): Promise<void> {
     await file.sync();
   } finally {
     await file.close();
+  }
+}
+
+/** Everything below a folder, parents before children. */
+export async function* pathsIn(top: string, below = ""): AsyncGenerator<string> {
+  for (const entry of await readdir(join(top, below), { withFileTypes: true })) {
+    const path = join(below, entry.name);
+    yield path;
+    if (entry.isDirectory()) yield* pathsIn(top, path);
   }
 }

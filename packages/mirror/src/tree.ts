@@ -8,12 +8,13 @@ import { constants, type Stats } from "node:fs";
 import { lstat, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { blockLength, runsOf } from "./blocks.ts";
-import { type Capture, changeList } from "./capture.ts";
+import { type Capture, type ChangeList, changeList } from "./capture.ts";
 import { isCritical, mayLeadToCritical } from "./critical.ts";
 import { errnoOf, MirrorError } from "./error.ts";
 import { blocksOf, type Entry, emptyManifest, type Manifest } from "./manifest.ts";
 import { isCovered, joinPath, leadsToRoot } from "./paths.ts";
 import { type Sources, sourcesOf } from "./sources.ts";
+import type { Still } from "./still.ts";
 import { type TreeReader, visitPath } from "./tree-reader.ts";
 import { openWatches } from "./watches.ts";
 
@@ -32,6 +33,8 @@ export type TreeOptions = {
   readonly workDir: string;
   readonly nowMs: () => number;
   readonly scrubMs?: number;
+  /** Makes the writer stand still for each look; left out, files are read while they are written. */
+  readonly still?: Still;
   readonly onError: (error: Error) => void;
   /** A path under one of these globs may have changed: it is not to wait for the tick. */
   readonly critical?: readonly string[];
@@ -117,36 +120,73 @@ export async function captureTree(options: TreeOptions): Promise<Capture> {
       watches.drop(path);
       leads.delete(path);
     },
-    onSeen(path, stats) {
-      const mark = markOf(stats, nowMs());
-      if (reader.manifest.entries.has(path)) reader.manifest.entries.setMark(path, mark);
-      else leads.set(path, mark);
-    },
+    onSeen: (path, stats) => noteSeen(path, stats, nowMs()),
     onSkip: report,
   };
   await visitPath(reader, "", { changes: changeList(0), deep: true });
   const timer = setInterval(() => scrub().catch(report), options.scrubMs ?? SCRUB_MS);
 
+  function noteSeen(path: string, stats: Stats, readAtMs: number): void {
+    const mark = markOf(stats, readAtMs);
+    if (reader.manifest.entries.has(path)) reader.manifest.entries.setMark(path, mark);
+    else leads.set(path, mark);
+  }
+
+  /** All that changed up to now. */
+  async function dirtyPaths(): Promise<string[]> {
+    const settled = await watches.settle();
+    if (!settled || unwatched) await scrub();
+    const batch = [...dirty].sort();
+    dirty = new Set();
+    return batch;
+  }
+
+  async function takeFrom(from: TreeReader, batch: readonly string[]): Promise<ChangeList> {
+    const changes = changeList();
+    const reading = { ...from, sources: await sourcesAmong(from, batch) };
+    for (const path of batch) await visitPath(reading, path, { changes, deep: false });
+    return changes;
+  }
+
+  async function takeStill(still: Still): Promise<ChangeList> {
+    let batch: string[] = [];
+    try {
+      await still.begin();
+      batch = await dirtyPaths();
+      const takenAtMs = nowMs();
+      const isKnownFolder = (path: string) => reader.manifest.entries.get(path)?.entry.kind === "folder";
+      const view = await still.take(batch, isKnownFolder);
+      const onSeen = (path: string, stats: Stats) => noteSeen(path, view.statsOf(path) ?? stats, takenAtMs);
+      const changes = await takeFrom({ ...reader, dir: view.dir, onSeen }, batch);
+      await still.done();
+      return changes;
+    } catch (error) {
+      for (const path of batch) dirty.add(path);
+      await still.drop();
+      throw error;
+    }
+  }
+
+  function close(): void {
+    clearInterval(timer);
+    clearInterval(unwatched);
+    watches.close();
+  }
+
+  const { still } = options;
+  try {
+    // What was read while it was written is no version yet.
+    if (still) await takeStill(still);
+  } catch (error) {
+    close();
+    throw error;
+  }
   return {
     manifest: reader.manifest,
     pending: () => dirty.size > 0,
-    async take() {
-      const settled = await watches.settle();
-      if (!settled || unwatched) await scrub();
-      const batch = [...dirty].sort();
-      dirty = new Set();
-      const changes = changeList();
-      reader.sources = await sourcesAmong(reader, batch);
-      for (const path of batch) await visitPath(reader, path, { changes, deep: false });
-      reader.sources = undefined;
-      return changes;
-    },
+    take: async () => (still ? takeStill(still) : takeFrom(reader, await dirtyPaths())),
     read: (path, indexes) => readBlocks(reader, { path, indexes, onShort: () => void dirty.add(path) }),
-    close() {
-      clearInterval(timer);
-      clearInterval(unwatched);
-      watches.close();
-    },
+    close,
   };
 }
 

@@ -5,13 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Consistency } from "@understudy/model/policy";
+import type { Clock } from "@understudy/model/clock";
+import type { Consistency, HoldSpec } from "@understudy/model/policy";
 import { POSITION_ZERO, type Position } from "@understudy/model/position";
 import { systemClock } from "@understudy/service/clock";
 import { createAuthority, issueCertificate, readTls, type TlsMaterial } from "@understudy/service/tls";
 import type { MirroredState, MirrorListener, MirrorPrimary, MirrorShadow } from "../src/engine.ts";
 import { listenMirror } from "../src/listener.ts";
 import { openPrimary } from "../src/primary.ts";
+import type { Writer } from "../src/still.ts";
 
 export const WAIT_MS_MAX = 40_000;
 export const TICK_MS = 20;
@@ -31,8 +33,12 @@ export type World = {
     from?: Position;
     tls?: TlsMaterial;
     tickMs?: number;
+    writer?: Writer;
   }): Promise<MirrorPrimary>;
-  shadow(listener: MirrorListener, options: { name: string; incarnation?: string }): Promise<MirrorShadow>;
+  shadow(
+    listener: MirrorListener,
+    options: { name: string; incarnation?: string; show?: (position: Position) => Promise<void> },
+  ): Promise<MirrorShadow>;
   stateOf(name: string): MirroredState;
   /** Where a path of an instance's state lies. */
   at(name: string, path: string): string;
@@ -44,9 +50,18 @@ export async function openWorld(
     consistency = "none",
     paths = ["."],
     criticalPaths = [],
-  }: { consistency?: Consistency; paths?: string[]; criticalPaths?: string[] } = {},
+    hold,
+    dir = mkdtempSync(join(tmpdir(), "understudy-mirror-")),
+    clock = systemClock,
+  }: {
+    consistency?: Consistency;
+    paths?: string[];
+    criticalPaths?: string[];
+    hold?: HoldSpec;
+    dir?: string;
+    clock?: Clock;
+  } = {},
 ): Promise<World> {
-  const dir = mkdtempSync(join(tmpdir(), "understudy-mirror-"));
   const errors: Error[] = [];
   const open: { close(): Promise<void> }[] = [];
   t.after(async () => {
@@ -66,7 +81,8 @@ export async function openWorld(
   const onError = (error: Error) => void errors.push(error);
   const stateOf = (name: string): MirroredState => {
     mkdirSync(join(dir, name, "state"), { recursive: true });
-    return { resource: "catalog", dir: join(dir, name, "state"), paths, consistency, criticalPaths };
+    const held = hold && { hold };
+    return { resource: "catalog", dir: join(dir, name, "state"), paths, consistency, criticalPaths, ...held };
   };
   return {
     dir,
@@ -76,14 +92,14 @@ export async function openWorld(
     certificate,
     stateOf,
     at: (name, path) => join(stateOf(name).dir, path),
-    listen: async (port = 0) =>
-      own(await listenMirror({ host: "127.0.0.1", port, tls, clock: systemClock, onError })),
+    listen: async (port = 0) => own(await listenMirror({ host: "127.0.0.1", port, tls, clock, onError })),
     primary: async ({
       name = "one",
       epoch = 1,
       from = POSITION_ZERO,
       tls: other = tls,
       tickMs = TICK_MS,
+      writer,
     } = {}) =>
       own(
         await openPrimary({
@@ -92,18 +108,20 @@ export async function openWorld(
           from,
           tickMs,
           tls: other,
-          clock: systemClock,
+          ...(writer && { writer }),
+          clock,
           workDir: join(dir, name, "work"),
           onError,
         }),
       ),
-    shadow: async (listener, { name, incarnation = "i1" }) =>
+    shadow: async (listener, { name, incarnation = "i1", show }) =>
       own(
         await listener.openShadow({
           state: stateOf(name),
           instance: name,
           incarnation,
           workDir: join(dir, name, "work"),
+          ...(show && { show }),
         }),
       ),
   };

@@ -5,7 +5,33 @@ import type { BindingSignal, LimitedSignal } from "./metric-names.ts";
 export type Mode = "observe" | "advise" | "act";
 
 /** How a consistent view of the state is captured; see docs/mirror.md. */
-export type Consistency = "sqlite" | "none";
+export type Consistency = "sqlite" | "hook" | "freeze" | "none";
+
+/** How an application that reads files comes to see a new version of them. */
+export type OnVersion = "restart" | "signal" | "http" | "reopens";
+
+/** Something asked of a running application: a program without a shell, or where that is empty a POST to this path of it. */
+export type AppCall = { readonly command: readonly string[]; readonly http: string };
+
+export const RELOAD_SIGNALS = ["SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
+export type ReloadSignal = (typeof RELOAD_SIGNALS)[number];
+
+/** How the writer is made to stand still for a look at its files. It goes on after `timeoutMs` whatever happens. */
+export type HoldSpec =
+  | {
+      readonly kind: "hook";
+      readonly quiesce: AppCall;
+      readonly thaw: AppCall;
+      /** For each of the two calls. */
+      readonly callMs: number;
+      readonly timeoutMs: number;
+    }
+  | {
+      readonly kind: "freeze";
+      /** Largest share of the time that the pauses may take, 0..1. */
+      readonly budget: number;
+      readonly timeoutMs: number;
+    };
 
 /** What an instance does with the news that it is the primary. */
 export type OnPromote = "role-file" | "SIGHUP" | "SIGUSR1" | "SIGUSR2" | "restart";
@@ -57,6 +83,25 @@ export type ResourceSpec = {
     /** Files (sqlite) or folders, relative to the instance's state folder. */
     readonly paths: readonly string[];
     readonly consistency: Consistency;
+    readonly hook: {
+      readonly quiesce: AppCall;
+      readonly thaw: AppCall;
+      /** For each of the two calls. */
+      readonly callMs: number;
+      /** The application is thawed after so long, whatever happens. */
+      readonly timeoutMs: number;
+    };
+    readonly freeze: {
+      /** Largest share of the time that the writer is made to stand still, 0..1. */
+      readonly budget: number;
+      /** It goes on after so long, whatever happens. */
+      readonly timeoutMs: number;
+    };
+    /** Of a state of files. Undefined: the shadows' application sees none, and they take no reads. */
+    readonly onVersion?: OnVersion | undefined;
+    readonly reload: { readonly signal: ReloadSignal; readonly http: string };
+    /** Path of the application that answers the version it shows; empty: versions count once they are applied. */
+    readonly visible: { readonly http: string; readonly timeoutMs: number };
     /** How often changes that nobody waits for are sealed. */
     readonly tickMs: number;
     /** A critical write with no in-sync shadow: fail by the deadline (default), or let it pass and say so. */
@@ -127,6 +172,14 @@ export type ResourceSpec = {
   readonly link?: LinkRules | undefined;
   readonly mode: Mode;
 };
+
+/** Where a state of a database says nothing of files. */
+export const NO_FILES = {
+  hook: { quiesce: { command: [], http: "" }, thaw: { command: [], http: "" }, callMs: 500, timeoutMs: 1000 },
+  freeze: { budget: 0.01, timeoutMs: 800 },
+  reload: { signal: "SIGHUP", http: "/reload" },
+  visible: { http: "", timeoutMs: 5000 },
+} as const satisfies Partial<ResourceSpec["state"]>;
 
 export type PoolSpec = {
   readonly name: string;

@@ -113,7 +113,12 @@ function checkResource(
     ["forecast", "horizonMs"],
     `${forecast.horizonMs} is less than one step, stepMs = ${forecast.stepMs}`,
   );
-  return [...conflicts, ...checkDriver(resource, at), ...checkSignals(resource, at)];
+  return [
+    ...conflicts,
+    ...checkState(resource, [...at, "state"]),
+    ...checkDriver(resource, at),
+    ...checkSignals(resource, at),
+  ];
 }
 
 /** What a driver needs to know, and what it would not look at. */
@@ -130,6 +135,44 @@ function checkDriver({ kind, driver, run, container }: ResourceSpec, at: Path): 
     say(["run", "command"], "is missing: the program to start, and its arguments");
   if (driver === "docker" && run.command.length > 0)
     say(["run", "command"], "is of no use to driver docker: the image says what runs");
+  return conflicts;
+}
+
+/** Files do not reach a running program by themselves, and what makes it write no more must be said. */
+function checkState({ state, routing }: ResourceSpec, at: Path): Conflict[] {
+  const { consistency, onVersion, hook, visible } = state;
+  const conflicts: Conflict[] = [];
+  const check = (holds: boolean, path: Path, message: string) => {
+    if (!holds) conflicts.push({ path: [...at, ...path], message });
+  };
+  const isFiles = consistency !== "sqlite";
+  check(
+    !isFiles || onVersion !== undefined || routing.maxShadowShare === 0,
+    ["onVersion"],
+    `is missing: say how the application sees a new version with consistency ${consistency} (restart, signal, http or reopens), or set routing.maxShadowShare to 0: then its shadows take no reads`,
+  );
+  check(
+    isFiles || onVersion === undefined,
+    ["onVersion"],
+    "is of no use with consistency sqlite: its readers see each transaction at once",
+  );
+  check(
+    visible.http === "" || isFiles,
+    ["visible", "http"],
+    "is of no use with consistency sqlite: what is applied is visible",
+  );
+  for (const step of ["quiesce", "thaw"] as const) {
+    const said = [hook[step].command.length > 0, hook[step].http !== ""].filter(Boolean).length;
+    if (consistency === "hook")
+      check(
+        said === 1,
+        ["hook", step],
+        said === 0
+          ? "is missing: consistency hook needs a command or http"
+          : "is both a command and http: one of them",
+      );
+    else check(said === 0, ["hook", step], `is of no use with consistency ${consistency}`);
+  }
   return conflicts;
 }
 

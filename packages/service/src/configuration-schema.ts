@@ -5,6 +5,7 @@
 
 import { APPLICATION_COLUMNS, BINDING_SIGNALS, type LimitedSignal } from "@understudy/model/metric-names";
 import { isLabel } from "@understudy/model/names";
+import { RELOAD_SIGNALS } from "@understudy/model/policy";
 import { z } from "zod";
 
 const MS_MAX = 24 * 3600 * 1000;
@@ -72,13 +73,65 @@ const container = z.strictObject({
     ),
 });
 
+const appCall = (what: string) =>
+  z
+    .strictObject({
+      command: words.default([]).describe("Program and arguments, started without a shell."),
+      http: httpPath.default("").describe("Path of the instance that is sent a POST."),
+    })
+    .prefault({})
+    .describe(what);
+
+const hook = z.strictObject({
+  quiesce: appCall("Makes the application bring its files into a consistent state and write no more."),
+  thaw: appCall("Lets it write again; asked for more than once when in doubt."),
+  callMs: ms(10).default(500).describe("How long each of the two may take."),
+  timeoutMs: ms(10).max(10_000).default(1000).describe("It is thawed after so long, whatever happens."),
+});
+
+const freeze = z.strictObject({
+  budget: z
+    .number()
+    .gt(0)
+    .max(0.5)
+    .default(0.01)
+    .describe("Largest share of the time that the writer stands still; sets the interval."),
+  timeoutMs: ms(10).max(900).default(800).describe("It goes on after so long, whatever happens."),
+});
+
+const reload = z.strictObject({
+  signal: z.enum(RELOAD_SIGNALS).default("SIGHUP").describe("Sent with onVersion signal."),
+  http: httpPath.default("/reload").describe("Path that is sent a POST with onVersion http."),
+});
+
+const visible = z.strictObject({
+  http: httpPath
+    .default("")
+    .describe("Path that answers what the application reads in .understudy-version; empty: not measured."),
+  timeoutMs: ms(10)
+    .default(5000)
+    .describe("A version that is not answered by then is reported and tried again."),
+});
+
 const state = z.strictObject({
   paths: z
     .array(relativePath)
     .min(1)
     .max(64)
     .describe("Files (sqlite) or folders, relative to the instance's state folder."),
-  consistency: z.enum(["sqlite", "none"]).describe("How a consistent view of the state is captured."),
+  consistency: z
+    .enum(["sqlite", "hook", "freeze", "none"])
+    .describe("How a consistent view of the state is captured; what each promises is in docs/mirror.md."),
+  hook: hook.prefault({}).describe("With consistency hook: the application's own quiesce and thaw."),
+  freeze: freeze.prefault({}).describe("With consistency freeze: how much it may stand still."),
+  onVersion: z
+    .enum(["restart", "signal", "http", "reopens"])
+    .optional()
+    .describe(
+      "How the application on a shadow comes to see a new version of files. Required unless sqlite, or routing.maxShadowShare is 0.",
+    ),
+  reload: reload.prefault({}).describe("What onVersion signal and http send."),
+  visible: visible.prefault({}).describe("Where lag is measured through the application."),
   tickMs: ms(10).default(100).describe("How often changes that nobody waits for are sealed."),
   critical: z
     .enum(["in-sync", "best-effort"])

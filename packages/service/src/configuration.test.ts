@@ -63,7 +63,7 @@ pools:
     'understudy.yaml:2: resources[0].name: must be a DNS label: a-z, 0-9 and -, 1 to 63 characters, found "Catalog"',
     "understudy.yaml:3: resources[0].run.command: must have at least 1 entry, found []",
     'understudy.yaml:5: resources[0].state.paths[0]: must be relative, without .., found "/etc/passwd"',
-    'understudy.yaml:6: resources[0].state.consistency: must be sqlite or none, did you mean "sqlite"?, found "sqlit"',
+    'understudy.yaml:6: resources[0].state.consistency: must be sqlite, hook, freeze or none, did you mean "sqlite"?, found "sqlit"',
     "understudy.yaml:7: resources[0].routing.maxShadowShare: must be at most 1, found 1.5",
     'understudy.yaml:8: resources[0].shadows.min: must be a number, found "two"',
     'understudy.yaml:9: resources[0].shadow: unknown field, did you mean "shadows"?',

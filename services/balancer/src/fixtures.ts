@@ -1,7 +1,7 @@
 /** Values for tests: a resource "catalog" as the demo has it, its roles, and what is said about them. */
 
 import type { Instance, Roles, Verdict, VerdictState } from "@understudy/model/instance";
-import type { Configuration, PoolSpec, ResourceSpec } from "@understudy/model/policy";
+import { type Configuration, NO_FILES, type PoolSpec, type ResourceSpec } from "@understudy/model/policy";
 import type { Freshness, Load, Prediction } from "./inputs.ts";
 import type { LinkForecast } from "./links.ts";
 
@@ -21,7 +21,7 @@ export const SPEC: ResourceSpec = {
   kind: "process",
   driver: "memory",
   run: { command: ["catalog"], env: {}, readyWithinMs: 10_000 },
-  state: { paths: ["catalog.db"], consistency: "sqlite", tickMs: 100, critical: "in-sync" },
+  state: { ...NO_FILES, paths: ["catalog.db"], consistency: "sqlite", tickMs: 100, critical: "in-sync" },
   capacity: { signals: ["busyWorkers"], limits: {}, target: 0.85, initialRps: 170 },
   routing: {
     pool: "web",

@@ -1,13 +1,13 @@
 /** A resource for tests. */
 
-import type { ResourceSpec } from "@understudy/model/policy";
+import { NO_FILES, type ResourceSpec } from "@understudy/model/policy";
 
 export const exampleSpec: ResourceSpec = {
   name: "app",
   kind: "process",
   driver: "process",
   run: { command: ["true"], env: {}, readyWithinMs: 5000 },
-  state: { paths: ["app.db"], consistency: "sqlite", tickMs: 50, critical: "in-sync" },
+  state: { ...NO_FILES, paths: ["app.db"], consistency: "sqlite", tickMs: 50, critical: "in-sync" },
   capacity: { signals: ["busyWorkers"], limits: {}, target: 0.8, initialRps: 100 },
   routing: { pool: "web", reads: ["GET"], maxShadowShare: 0.8, maxStalenessMs: 2000, onlyStale: "refuse" },
   shadows: { min: 1, max: 3, hosts: [], warmUpMs: 0, createMs: 1000, holdMs: 0 },

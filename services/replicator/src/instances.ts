@@ -2,13 +2,21 @@
 
 import { request } from "node:http";
 import { pause } from "@understudy/model/pause";
-import type { ResourceSpec } from "@understudy/model/policy";
-import type { FenceResult, ResourceDriver, RoleOrder, RunningInstance } from "@understudy/resource/driver";
+import type { ReloadSignal, ResourceSpec } from "@understudy/model/policy";
+import type {
+  FenceResult,
+  ResourceDriver,
+  RoleOrder,
+  RunningInstance,
+  StartRequest,
+} from "@understudy/resource/driver";
 import type { Member } from "@understudy/state/store";
 import type { Event } from "./events.ts";
 import type { Folders } from "./folders.ts";
 
 const READY_EVERY_MS = 20;
+/** What one that an earlier process of ours started is told, until it is told its role again: it writes nothing. */
+const RESTARTED: RoleOrder = { role: "shadow", epoch: 0, untilBootMs: 0 };
 export const STOP_GRACE_MS = 2000;
 
 export type Instances = {
@@ -19,6 +27,14 @@ export type Instances = {
   place(member: Member): Promise<void>;
   start(member: Member, order: RoleOrder): Promise<RunningInstance>;
   setRole(member: Member, order: RoleOrder): Promise<void>;
+  /** Undefined when it does not run, as far as is known. */
+  running(member: Member): RunningInstance | undefined;
+  stateDir(member: Member): string;
+  /** Whether it answers its health probe now; true where it has none. */
+  answers(member: Member): Promise<boolean>;
+  signal(member: Member, name: ReloadSignal): Promise<void>;
+  /** Starts it again in its place, under the role it was last given; resolves once it answers. */
+  restart(member: Member): Promise<void>;
   fence(member: Member): Promise<FenceResult>;
   stop(member: Member): Promise<void>;
   /** Resolves when no start is under way any more. What runs runs on. */
@@ -35,6 +51,7 @@ export function openInstances(parts: {
 }): Instances {
   const { driver, folders, post } = parts;
   const running = new Map<string, RunningInstance>();
+  const orders = new Map<string, RoleOrder>();
   const ended = new Map<string, AbortController>();
   const starting = new Set<Promise<unknown>>();
   const stop = new AbortController();
@@ -49,6 +66,7 @@ export function openInstances(parts: {
     driver.onExit(instance, (detail) => {
       over.abort();
       ended.delete(key);
+      running.delete(key);
       post({ kind: "exited", member: memberOf(instance), detail });
     });
     void awaitReady(instance, AbortSignal.any([over.signal, stop.signal]));
@@ -69,12 +87,33 @@ export function openInstances(parts: {
     }
   }
 
+  function requestOf(member: Member, role: RoleOrder): StartRequest {
+    const stateDir = folders.stateDir(member.instance);
+    return { resource: parts.spec().name, ...member, stateDir, role, env: {} };
+  }
+
+  async function restart(member: Member): Promise<void> {
+    const key = keyOf(member);
+    const [before, order] = [running.get(key), orders.get(key) ?? RESTARTED];
+    if (!before || stop.signal.aborted) return;
+    ended.get(key)?.abort();
+    const again = await driver.restart(before, requestOf(member, order), STOP_GRACE_MS);
+    watch(again);
+    post({ kind: "started", member, running: again });
+    const untilMs = performance.now() + parts.spec().run.readyWithinMs;
+    const { health } = parts.spec();
+    while (health.http && !(await answers(`http://${again.address}${health.http}`, health.timeoutMs))) {
+      if (performance.now() > untilMs || stop.signal.aborted)
+        throw new Error(`${member.instance} does not answer after its restart for a new version`);
+      await pause(READY_EVERY_MS, stop.signal);
+    }
+  }
+
   async function start(member: Member, order: RoleOrder): Promise<RunningInstance> {
     if (stop.signal.aborted) throw new Error("its resource is let go");
     await folders.make(member.instance);
-    const { name: resource } = parts.spec();
-    const stateDir = folders.stateDir(member.instance);
-    const instance = await driver.start({ resource, ...member, stateDir, role: order, env: parts.env() });
+    orders.set(keyOf(member), order);
+    const instance = await driver.start(requestOf(member, order));
     watch(instance);
     return instance;
   }
@@ -86,6 +125,7 @@ export function openInstances(parts: {
   }
 
   async function setRole(member: Member, order: RoleOrder): Promise<void> {
+    orders.set(keyOf(member), order);
     const instance = running.get(keyOf(member));
     const now = instance && (await driver.setRole(instance, order));
     if (!now) return;
@@ -116,6 +156,22 @@ export function openInstances(parts: {
       }
     },
     setRole,
+    running: (member) => running.get(keyOf(member)),
+    answers: async (member) => {
+      const { http, timeoutMs } = parts.spec().health;
+      const instance = running.get(keyOf(member));
+      return instance !== undefined && (!http || answers(`http://${instance.address}${http}`, timeoutMs));
+    },
+    stateDir: (member) => folders.stateDir(member.instance),
+    signal: async (member, name) => {
+      const instance = running.get(keyOf(member));
+      if (instance) await driver.signal(instance, name);
+    },
+    restart: (member) => {
+      const work = restart(member);
+      starting.add(work);
+      return work.finally(() => starting.delete(work));
+    },
     fence,
     stop: async (member) => {
       const instance = running.get(keyOf(member));

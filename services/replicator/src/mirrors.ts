@@ -20,6 +20,7 @@ import type { ResourceSpec } from "@understudy/model/policy";
 import { comparePositions, type Epoch, type Position } from "@understudy/model/position";
 import type { TlsMaterial } from "@understudy/service/tls";
 import type { Member } from "@understudy/state/store";
+import { type App, holdOf } from "./app.ts";
 import type { Event } from "./events.ts";
 import type { Folders } from "./folders.ts";
 import { reached } from "./resource-state.ts";
@@ -59,6 +60,7 @@ export function openMirrors(parts: {
   readonly listener: MirrorListener;
   readonly listenHost: string;
   readonly folders: Folders;
+  readonly app: App;
   readonly tls: TlsMaterial;
   readonly clock: Clock;
   readonly linkOf: LinkOf;
@@ -78,9 +80,13 @@ export function openMirrors(parts: {
 
   /** Of an adopted resource the folder leads to where that keeps its state; the mirror itself follows no links. */
   const stateOf = (instance: string) => {
-    const { name: resource, state } = parts.spec();
+    const { name: resource, kind, state } = parts.spec();
+    // A container sees the state's folder and nothing beside it.
+    const view = kind === "container" ? ("files" as const) : ("versions" as const);
     const { paths, consistency, criticalPaths = [] } = state;
-    return { resource, dir: realpathSync(folders.stateDir(instance)), paths, consistency, criticalPaths };
+    const hold = holdOf(parts.spec());
+    const dir = realpathSync(folders.stateDir(instance));
+    return { resource, dir, view, paths, consistency, criticalPaths, ...(hold && { hold }) };
   };
   const attach = ({ member, address: to }: OpenEnd) => current?.end.attach({ ...member, address: to });
 
@@ -120,6 +126,7 @@ export function openMirrors(parts: {
     await folders.make(member.instance);
     const workDir = folders.workDir(member.instance);
     const state = stateOf(member.instance);
+    const writer = parts.app.writerOf(member);
     const end = await engine.openPrimary({
       state,
       epoch,
@@ -128,6 +135,7 @@ export function openMirrors(parts: {
       tls,
       clock,
       workDir,
+      writer,
       onError,
       linkOf,
     });
@@ -145,7 +153,9 @@ export function openMirrors(parts: {
         await closeEnds(member.instance);
         await folders.make(member.instance);
         const workDir = folders.workDir(member.instance);
-        const end = await listener.openShadow({ state: stateOf(member.instance), ...member, workDir });
+        const show = parts.app.showTo(member);
+        const state = stateOf(member.instance);
+        const end = await listener.openShadow({ state, ...member, workDir, ...(show && { show }) });
         const opened = { member, address, end };
         ends.set(member.instance, opened);
         attach(opened);

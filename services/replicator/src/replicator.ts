@@ -22,7 +22,11 @@ import { type Actor, followForever } from "@understudy/service/run";
 import type { Telemetry } from "@understudy/service/telemetry";
 import type { TlsMaterial } from "@understudy/service/tls";
 import { type Store, StoreError } from "@understudy/state/store";
-import { type HealthControl, HealthWatchRequestSchema } from "@understudy/wire/gen/control";
+import {
+  AnnounceRequestSchema,
+  type HealthControl,
+  HealthWatchRequestSchema,
+} from "@understudy/wire/gen/control";
 import type { Verdict as WireVerdict } from "@understudy/wire/gen/health";
 import { verdictFromWire } from "@understudy/wire/roles";
 import { replicationControl } from "./control.ts";
@@ -42,6 +46,7 @@ const TICK_MS = 50;
 const STATES_EVERY_MS = 200;
 const RETRY_MS = 200;
 const STORE_RETRY_MS = 20;
+const ANNOUNCE_MS_MAX = 100;
 /** A store is given this long to be connected to before resources are taken over without it. */
 const STORE_FIRST_MS = 1000;
 const ALL_RESOURCES = create(HealthWatchRequestSchema, {});
@@ -91,6 +96,12 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
   let configuration: Configuration | undefined;
   let listening: Promise<{ listener: MirrorListener; listenHost: string }> | undefined;
 
+  async function announce(what: { resource: string; instance: string; silentMs: number; reason: string }) {
+    await parts.health.announce(create(AnnounceRequestSchema, what), {
+      signal: AbortSignal.timeout(ANNOUNCE_MS_MAX),
+    });
+  }
+
   /** Opened with the first configuration, which names the address of the replication link. */
   async function listen({ hosts }: Configuration) {
     const data = parseEndpoint(hosts.find((each) => each.name === host)?.data ?? "");
@@ -120,7 +131,8 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
       const isHome = keepers[0] === host;
       const linkOf = (to: string) => links.of(spec.name, to);
       const instanceEnv = () => environmentOf(configuration, { resource: spec.name, host });
-      const shared = { ...parts, ...link, publisher, measures, isHome, others, instanceEnv, address, linkOf };
+      const own = { isHome, others, instanceEnv, address, linkOf };
+      const shared = { ...parts, ...link, ...own, publisher, measures, announce };
       units.set(spec.name, await openUnit(spec, shared));
     }
     const named = new Set(ours.map((spec) => spec.name));

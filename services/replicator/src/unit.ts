@@ -8,6 +8,7 @@ import type { ResourceDriver } from "@understudy/resource/driver";
 import type { Log } from "@understudy/service/log";
 import type { TlsMaterial } from "@understudy/service/tls";
 import type { Store } from "@understudy/state/store";
+import { openApp } from "./app.ts";
 import { type Barriers, openBarriers } from "./barrier.ts";
 import { type Answer, announce, type Event, type Request } from "./events.ts";
 import { foldersOf } from "./folders.ts";
@@ -49,6 +50,13 @@ export type UnitParts = {
   readonly tls: TlsMaterial;
   readonly publisher: Publisher;
   readonly measures: Measures;
+  /** Tells health that an instance is made to stand still. */
+  readonly announce: (what: {
+    resource: string;
+    instance: string;
+    silentMs: number;
+    reason: string;
+  }) => Promise<void>;
   readonly log: Log;
 };
 
@@ -86,8 +94,15 @@ export async function openUnit(spec: ResourceSpec, parts: UnitParts): Promise<Un
   // The loop and what it drives know each other: each part reaches the loop through these two once it is there.
   const state = () => loop.state();
   const post = (event: Event) => loop.post(event);
+  const app = openApp({
+    spec: () => state().spec,
+    instances: () => instances,
+    announce: (instance, silentMs, reason) =>
+      parts.announce({ resource: spec.name, instance, silentMs, reason }),
+  });
   const mirrors = openMirrors({
     ...parts,
+    app,
     spec: () => state().spec,
     folders,
     post,

@@ -105,6 +105,7 @@ export const openPrimary: OpenPrimary = async (options) => {
   seals.add(position.version, { atMs: clock.bootMs(), bytes: capture.manifest.bytes });
 
   let reported = "";
+  let closing = false;
   const tick = setInterval(() => {
     if (!capture.pending()) return;
     gate.shared().then(
@@ -112,7 +113,7 @@ export const openPrimary: OpenPrimary = async (options) => {
         reported = "";
       },
       (error: Error) => {
-        if (error.message !== reported) onError(error);
+        if (!closing && error.message !== reported) onError(error);
         reported = error.message;
       },
     );
@@ -165,6 +166,7 @@ export const openPrimary: OpenPrimary = async (options) => {
     async close() {
       clearInterval(tick);
       clearInterval(beat);
+      closing = true;
       // First: a capture may be waiting for its turn to make the writer stand still.
       await still?.close();
       await Promise.all([...feeds.keys()].map(detach));

@@ -160,7 +160,7 @@ export async function versionedTarget(options: VersionsOptions): Promise<Target>
   /** For the application to answer, where it is asked which version it shows. */
   async function mark(tree: Tree, { epoch, version }: Position): Promise<void> {
     for (const root of roots) {
-      if (!(await lstatOf(join(tree.at, root)))?.isDirectory()) continue;
+      if (!(await isFolder(tree.at, root))) continue;
       const draft = join(places.drafts, VERSION_FILE);
       await writeFile(draft, `${epoch}.${version}\n`);
       await rename(draft, join(tree.at, markerIn(root)));
@@ -206,7 +206,8 @@ export async function versionedTarget(options: VersionsOptions): Promise<Target>
     },
     forget: () => undefined,
     async handOver() {
-      for (const root of roots) await rm(join(current.at, markerIn(root)), { force: true });
+      for (const root of roots)
+        if (await isFolder(current.at, root)) await rm(join(current.at, markerIn(root)), { force: true });
       for (const root of roots) await putBack({ dir, root, tree: current.at });
       await syncPath(dirname(dir));
       await retire(places);
@@ -357,6 +358,10 @@ async function* pathsIn(top: string, below = ""): AsyncGenerator<string> {
     yield path;
     if (entry.isDirectory()) yield* pathsIn(top, path);
   }
+}
+
+async function isFolder(top: string, path: string): Promise<boolean> {
+  return (await lstatOf(join(top, path)))?.isDirectory() ?? false;
 }
 
 async function namesIn(folder: string): Promise<string[]> {

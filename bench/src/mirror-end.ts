@@ -41,7 +41,9 @@ const common = {
   clock: systemClock,
   onError: (error: Error) => say({ error: error.message }),
 };
+// Who started it may die: there is nobody left to tell anything then.
 process.stdin.on("end", () => process.exit(0)).resume();
+process.stdout.on("error", () => process.exit(0));
 if (options.role === "shadow") await runShadow();
 else await runPrimary();
 

@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { MirroredState } from "@understudy/mirror/engine";
+import type { MirroredState, MirrorPrimary } from "@understudy/mirror/engine";
 import type { WriterProcess } from "@understudy/mirror/freeze";
 import { listenMirror } from "@understudy/mirror/listener";
 import { openPrimary } from "@understudy/mirror/primary";
@@ -31,6 +31,7 @@ export type EndOptions = {
   readonly pauseMs: number;
 };
 
+const REOPEN_MS = 100;
 const BARRIER_MS_MAX = 5_000;
 const LOOPBACK = "127.0.0.1";
 const options: EndOptions = JSON.parse(process.argv[2]!);
@@ -40,7 +41,9 @@ const common = {
   clock: systemClock,
   onError: (error: Error) => say({ error: error.message }),
 };
+// Who started it may die: there is nobody left to tell anything then.
 process.stdin.on("end", () => process.exit(0)).resume();
+process.stdout.on("error", () => process.exit(0));
 if (options.role === "shadow") await runShadow();
 else await runPrimary();
 
@@ -57,9 +60,21 @@ async function runShadow(): Promise<void> {
   tell();
 }
 
+/** As a replicator does: on a busy machine a writer may not stand still in time. */
+async function openPatiently(wanted: Parameters<typeof openPrimary>[0]): Promise<MirrorPrimary> {
+  for (;;) {
+    try {
+      return await openPrimary(wanted);
+    } catch (error) {
+      say({ error: (error as Error).message });
+      await sleep(REOPEN_MS);
+    }
+  }
+}
+
 async function runPrimary(): Promise<void> {
   const { state, workDir, writer, writerAddress = "", port, tickMs, pauseMs } = options;
-  const primary = await openPrimary({
+  const primary = await openPatiently({
     state,
     workDir,
     epoch: 1,

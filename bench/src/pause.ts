@@ -38,7 +38,7 @@ export async function run(options: BenchOptions): Promise<BenchResult> {
   );
   const { stealShare, load1 } = noise();
   return {
-    valid: withReflink !== undefined && stealShare <= NOISE_SHARE_MAX && load1 <= 4,
+    valid: (withReflink?.pauses ?? 0) > 0 && stealShare <= NOISE_SHARE_MAX && load1 <= 4,
     p99Ms: withReflink?.p99Ms ?? null,
     p50Ms: withReflink?.p50Ms ?? null,
     pausedShare: withReflink?.pausedShare ?? null,
@@ -149,7 +149,7 @@ async function watch(
   }
   const after = pauses()!;
   // The last pause pays for an interval that lies beyond the end.
-  const pausedMs = after.totalMs - before.totalMs - after.lastMs;
+  const pausedMs = Math.max(0, after.totalMs - before.totalMs - after.lastMs);
   const sorted = each.sort((a, b) => a - b);
   const at = (share: number) =>
     sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? null;

@@ -107,13 +107,14 @@ export const openPrimary: OpenPrimary = async (options) => {
   seals.add(position.version, { atMs: clock.bootMs(), bytes: capture.manifest.bytes });
 
   let reported = "";
+  let closing = false;
   function sealUnasked(): void {
     gate.shared().then(
       () => {
         reported = "";
       },
       (error: Error) => {
-        if (error.message !== reported) onError(error);
+        if (!closing && error.message !== reported) onError(error);
         reported = error.message;
       },
     );
@@ -175,6 +176,7 @@ export const openPrimary: OpenPrimary = async (options) => {
       clearInterval(tick);
       clearInterval(beat);
       urge = () => undefined;
+      closing = true;
       // First: a capture may be waiting for its turn to make the writer stand still.
       await still?.close();
       await Promise.all([...feeds.keys()].map(detach));

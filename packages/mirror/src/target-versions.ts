@@ -162,7 +162,7 @@ export async function versionedTarget(options: VersionsOptions): Promise<Target>
   /** For the application to answer, where it is asked which version it shows. */
   async function mark(tree: Tree, { epoch, version }: Position): Promise<void> {
     for (const root of roots) {
-      if (!(await lstatOf(join(tree.at, root)))?.isDirectory()) continue;
+      if (!(await isFolder(tree.at, root))) continue;
       const draft = join(places.drafts, VERSION_FILE);
       await writeFile(draft, `${epoch}.${version}\n`);
       await rename(draft, join(tree.at, markerIn(root)));
@@ -214,7 +214,8 @@ export async function versionedTarget(options: VersionsOptions): Promise<Target>
     },
     forget: () => undefined,
     async handOver() {
-      for (const root of roots) await rm(join(current.at, markerIn(root)), { force: true });
+      for (const root of roots)
+        if (await isFolder(current.at, root)) await rm(join(current.at, markerIn(root)), { force: true });
       for (const root of roots) await putBack({ dir, root, tree: current.at });
       await syncPath(dirname(dir));
       await retire(places);
@@ -356,6 +357,10 @@ async function retire({ home }: Places): Promise<void> {
   const old = `${home}.old-${process.pid}-${process.hrtime.bigint()}`;
   await rename(home, old);
   removeTree(old).catch(() => undefined);
+}
+
+async function isFolder(top: string, path: string): Promise<boolean> {
+  return (await lstatOf(join(top, path)))?.isDirectory() ?? false;
 }
 
 async function namesIn(folder: string): Promise<string[]> {

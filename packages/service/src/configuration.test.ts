@@ -63,7 +63,7 @@ pools:
     'understudy.yaml:2: resources[0].name: must be a DNS label: a-z, 0-9 and -, 1 to 63 characters, found "Catalog"',
     "understudy.yaml:3: resources[0].run.command: must have at least 1 entry, found []",
     'understudy.yaml:5: resources[0].state.paths[0]: must be relative, without .., found "/etc/passwd"',
-    'understudy.yaml:6: resources[0].state.consistency: must be sqlite, hook, freeze or none, did you mean "sqlite"?, found "sqlit"',
+    'understudy.yaml:6: resources[0].state.consistency: must be sqlite or hook or freeze or none, did you mean "sqlite"?, found "sqlit"',
     "understudy.yaml:7: resources[0].routing.maxShadowShare: must be at most 1, found 1.5",
     'understudy.yaml:8: resources[0].shadows.min: must be a number, found "two"',
     'understudy.yaml:9: resources[0].shadow: unknown field, did you mean "shadows"?',
@@ -235,4 +235,24 @@ test("the example in examples/understudy.yaml is a good configuration", () => {
   const file = new URL("../../../examples/understudy.yaml", import.meta.url);
   const parsed = parseConfiguration(readFileSync(file, "utf8"), "examples/understudy.yaml");
   assert(parsed.ok, JSON.stringify(parsed));
+});
+
+test("a state of files says how its readers see a new version, and a hook what it calls", () => {
+  const withState = (text: string) =>
+    mistakesIn(GOOD.replace("{ paths: [catalog.db], consistency: sqlite }", text));
+  const mistakes = (text: string) =>
+    withState(text).map((line) => line.replace(/^.*resources\[0\]\.state\./, ""));
+  assert.match(mistakes("{ paths: [data], consistency: none }")[0]!, /^onVersion: is missing: say how/);
+  assert.match(
+    mistakes("{ paths: [a.db], consistency: sqlite, onVersion: restart }")[0]!,
+    /^onVersion: is of no use with consistency sqlite/,
+  );
+  assert.deepEqual(
+    mistakes("{ paths: [data], consistency: hook, onVersion: http, hook: { quiesce: { http: /q } } }"),
+    ["hook.thaw: is missing: consistency hook needs a command or http"],
+  );
+  assert.deepEqual(
+    mistakes("{ paths: [data], consistency: freeze, onVersion: signal, hook: { quiesce: { http: /q } } }"),
+    ["hook.quiesce: is of no use with consistency freeze"],
+  );
 });

@@ -88,6 +88,7 @@ export function openNetwork(names: readonly [string, string]): Network {
       dataAddress: `${DEDICATED}.${index + 2}`,
       spawn: (file, args, options) => spawn("ip", exec(file, args), options),
       run: async (file, args) => (await runFile("ip", exec(file, args))).stdout,
+      setSwitch: (up) => inside(hub, "link", "set", `${tag}h${index}`, up ? "up" : "down"),
       dataBytes: () => {
         const shown = execFileSync("ip", ["-n", space, "-s", "-j", "link", "show", `${tag}x`], {
           encoding: "utf8",

@@ -117,7 +117,7 @@ function startOn(host: NetworkHost, env: Readonly<Record<string, string>>): void
   start();
 }
 
-function cli(args: readonly string[], host = network.hosts[0]!): string {
+function cli(args: readonly string[], host = network.hosts[0]!): Promise<string> {
   return host.run(process.execPath, [CLI, "--context", context, ...args]);
 }
 
@@ -160,13 +160,13 @@ function order(key: string): string[] {
 }
 
 /** As a client on this host's own machine would write. */
-function write(from: NetworkHost, address: string, key: string): number {
-  return Number(from.run(process.execPath, [...order(key), address]).trim());
+async function write(from: NetworkHost, address: string, key: string): Promise<number> {
+  return Number((await from.run(process.execPath, [...order(key), address])).trim());
 }
 
 /** With the same key again and again: it is done once. */
 async function written(from: NetworkHost, address: string, key: string): Promise<void> {
-  const done = async () => write(from, address, key) === 201 || undefined;
+  const done = async () => (await write(from, address, key)) === 201 || undefined;
   await waitFor(done, { withinMs: WITHIN_MS, what: `a critical write at ${address}` });
 }
 
@@ -193,11 +193,12 @@ test("a machine joins by token, keeps the shadow, and leads when the primary's m
   });
   const addressesOf = (host: NetworkHost) =>
     [`${host.address}:${GRPC}`, `${host.dataAddress}:${DATA}`] as const;
-  const invite = () => JSON.parse(cli(["host", "add", "edge-b", "-o", "json"])) as { token: string };
+  const invite = async () =>
+    JSON.parse(await cli(["host", "add", "edge-b", "-o", "json"])) as { token: string };
   const { token } = await waitFor(
     async () => {
       try {
-        return invite();
+        return await invite();
       } catch {
         return undefined;
       }
@@ -209,9 +210,9 @@ test("a machine joins by token, keeps the shadow, and leads when the primary's m
   const [control, data] = addressesOf(b);
   const join_ = (into: string) =>
     cli(["join", token, "--control", control, "--data", data, "--dir", into], b);
-  assert.match(join_(dir), /this machine is edge-b now/);
-  assert.throws(() => join_(`${dir}-2`), /used already/);
-  assert.match(cli(["host", "list"]), /edge-b +joined, not configured/);
+  assert.match(await join_(dir), /this machine is edge-b now/);
+  await assert.rejects(join_(`${dir}-2`), /used already/);
+  assert.match(await cli(["host", "list"]), /edge-b +joined, not configured/);
   const settings = Object.fromEntries(
     readFileSync(join(dir, "replicator.env"), "utf8")
       .trim()
@@ -227,7 +228,7 @@ test("a machine joins by token, keeps the shadow, and leads when the primary's m
   assert.ok(applied.applied, JSON.stringify(applied));
 
   const { primary } = await settled(a, { primary: "edge-a", shadow: "edge-b" });
-  assert.match(cli(["host", "list"]), /edge-b +joined +/);
+  assert.match(await cli(["host", "list"]), /edge-b +joined +/);
   const before = a.dataBytes();
   for (let each = 0; each < 5; each += 1) await written(a, primary.address, `order-${each}`);
   assert.ok(a.dataBytes() - before > 5 * 4096, "the deltas went over the dedicated link");
@@ -249,7 +250,7 @@ test("a machine joins by token, keeps the shadow, and leads when the primary's m
   assert.ok(tookMs >= LEASE_MS / 2, `its lease is waited out, ${tookMs} ms`);
   t.diagnostic(`cut to the new primary: ${Math.round(tookMs)} ms at a lease of ${LEASE_MS} ms`);
   assert.notEqual(
-    write(a, primary.address, "too late"),
+    await write(a, primary.address, "too late"),
     201,
     "the primary that was cut off has stopped itself",
   );
@@ -257,7 +258,7 @@ test("a machine joins by token, keeps the shadow, and leads when the primary's m
 
   a.setSwitch(true);
   const healed = await settled(b, { primary: "edge-b", shadow: "edge-a" });
-  const keys = a.run(process.execPath, [
+  const keys = await a.run(process.execPath, [
     "-e",
     'fetch("http://"+process.argv[1]+"/idempotency-keys?after=0").then(r=>r.text()).then(console.log)',
     healed.shadow.address,

@@ -3,7 +3,10 @@
  * root and `ip`; whoever cannot have them is told why. Links can be cut as a cable is.
  */
 
-import { execFileSync, type SpawnOptions, spawn } from "node:child_process";
+import { execFile, execFileSync, type SpawnOptions, spawn } from "node:child_process";
+import { promisify } from "node:util";
+
+const runFile = promisify(execFile);
 
 const SUBNET = "10.77.1";
 const DEDICATED = "10.77.9";
@@ -16,8 +19,8 @@ export type NetworkHost = {
   /** Its address on the dedicated link. */
   readonly dataAddress: string;
   spawn(file: string, args: readonly string[], options: SpawnOptions): ReturnType<typeof spawn>;
-  /** Runs a command to its end; returns what it printed. */
-  run(file: string, args: readonly string[], env?: NodeJS.ProcessEnv): string;
+  /** Runs a command to its end; resolves to what it printed, rejects when it fails. Never holds this process up: it may serve others. */
+  run(file: string, args: readonly string[]): Promise<string>;
   /** Cuts or mends its cable to the switch; the dedicated link is left alone. */
   setSwitch(up: boolean): void;
   /** Bytes sent so far over the dedicated link. */
@@ -84,7 +87,7 @@ export function openNetwork(names: readonly [string, string]): Network {
       address: `${SUBNET}.${index + 2}`,
       dataAddress: `${DEDICATED}.${index + 2}`,
       spawn: (file, args, options) => spawn("ip", exec(file, args), options),
-      run: (file, args, env = process.env) => execFileSync("ip", exec(file, args), { encoding: "utf8", env }),
+      run: async (file, args) => (await runFile("ip", exec(file, args))).stdout,
       setSwitch: (up) => inside(hub, "link", "set", `${tag}h${index}`, up ? "up" : "down"),
       dataBytes: () => {
         const shown = execFileSync("ip", ["-n", space, "-s", "-j", "link", "show", `${tag}x`], {

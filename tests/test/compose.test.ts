@@ -81,6 +81,8 @@ describe("the compose cluster", {
     compose(["build", "--quiet"], BUILD_WITHIN_MS);
   });
   after(() => {
+    // It would make them again.
+    compose(["stop", "replicator"]);
     remove(["ps", "-aq", "--filter", "label=understudy.resource=catalog"], ["rm", "-f", "-v"]);
     compose(["down", "--volumes", "--timeout", "3"], 120_000);
     remove(["volume", "ls", "-q", "--filter", "label=understudy.manager"], ["volume", "rm", "-f"]);

@@ -11,6 +11,8 @@ import { ResourceError } from "./driver.ts";
 /** Docker 20.10 and Podman 4. */
 export const API_VERSION = "1.41";
 const ANSWER_WITHIN_MS = 10_000;
+/** Making, starting and removing touch disks and networks: on a busy machine that takes a while, and giving up too early undoes it. */
+const WORK_WITHIN_MS = 60_000;
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 const LINE_BYTES_MAX = 1024 * 1024;
 
@@ -120,13 +122,20 @@ export function openEngine(socket: string): Engine {
     },
     create: async (name, body) => {
       const path = `/containers/create?name=${encodeURIComponent(name)}`;
-      const { text } = await call({ method: "POST", path, body, what: `cannot make container ${name}` });
+      const { text } = await call({
+        method: "POST",
+        path,
+        body,
+        withinMs: WORK_WITHIN_MS,
+        what: `cannot make container ${name}`,
+      });
       return (JSON.parse(text) as { Id: string }).Id;
     },
     start: async (container, name) => {
       await call({
         method: "POST",
         path: `/containers/${container}/start`,
+        withinMs: WORK_WITHIN_MS,
         what: `cannot start container ${name}`,
       });
     },
@@ -154,6 +163,7 @@ export function openEngine(socket: string): Engine {
         path: `/containers/${container}?force=true&v=true`,
         // 409: another removal of it is under way.
         expected: [404, 409],
+        withinMs: WORK_WITHIN_MS,
         what: `cannot remove container ${container}`,
       });
     },

@@ -119,7 +119,9 @@ class DockerDriver implements ResourceDriver {
   async list(): Promise<readonly RunningInstance[]> {
     this.#refuseWhenClosed();
     const alive = await Promise.all(
-      [...this.#known.values()].map(async (record) => ((await this.#runs(record)) ? [record.running] : [])),
+      [...this.#known.values()].map(async (record) =>
+        (await this.#runs(record)) ? [(await this.#completed(record)).running] : [],
+      ),
     );
     return alive.flat();
   }
@@ -249,11 +251,19 @@ class DockerDriver implements ResourceDriver {
     return this.#run(request, { container, name, spec });
   }
 
-  /** Nothing may run that no record tells of. */
+  /**
+   * The record comes before the start: an engine that answers too late, or a replicator that dies in between, must not
+   * leave a container running of which nobody knows.
+   */
   async #run(
     request: Pick<StartRequest, "resource" | "instance" | "incarnation" | "role">,
     { container, name, spec }: { container: string; name: string; spec: ContainerSpec },
   ): Promise<RunningInstance> {
+    const { resource, instance, incarnation, role } = request;
+    const who = { resource, instance, incarnation, address: NOT_KNOWN, pid: 0, pidStartTicks: 0 };
+    const intent: ContainerRecord = { running: who, container, adopted: false, role: role.role };
+    this.#remember(intent);
+    this.#files.save(intent);
     try {
       await this.#engine.start(container, name);
       const inspect = await this.#engine.inspect(container);
@@ -265,12 +275,41 @@ class DockerDriver implements ResourceDriver {
         );
       }
       const record = this.#record(request, inspect, { spec, adopted: false });
+      this.#exits.release(container);
       this.#remember(record);
       this.#files.save(record);
       return record.running;
     } catch (error) {
-      this.#removeLater(container);
+      await this.#abandon(intent);
       throw asResourceError(error, `cannot start ${nameOf(request)}`);
+    }
+  }
+
+  /** Our last process died, or gave up, between starting it and writing down where it is. */
+  async #completed(record: ContainerRecord): Promise<ContainerRecord> {
+    const { running, container } = record;
+    if (running.address !== NOT_KNOWN) return record;
+    const inspect = await this.#engine.inspect(container);
+    if (!inspect) return record;
+    const { container: spec } = this.#specOf(running);
+    const whole = {
+      ...record,
+      running: { ...running, address: addressOf(inspect, spec), ...processOf(inspect) },
+    };
+    this.#exits.release(container);
+    this.#remember(whole);
+    this.#files.save(whole);
+    return whole;
+  }
+
+  /** Where it cannot be removed now, its record stays, and the next start clears it away. */
+  async #abandon(intent: ContainerRecord): Promise<void> {
+    this.#exits.release(intent.container);
+    try {
+      await this.#engine.remove(intent.container);
+      this.#forget(intent);
+    } catch (error) {
+      this.#options.onError(error as Error);
     }
   }
 
@@ -611,6 +650,9 @@ class DockerDriver implements ResourceDriver {
     if (this.#closed) throw new ResourceError("closed", "the docker driver is closed");
   }
 }
+
+/** In place of an address, until the container runs. */
+const NOT_KNOWN = "unknown:0";
 
 /** Containers of which a late listener can still hear how they ended. */
 const LAST_KEPT_MAX = 256;

@@ -53,7 +53,8 @@ export function openInstances(parts: {
   const running = new Map<string, RunningInstance>();
   const orders = new Map<string, RoleOrder>();
   const ended = new Map<string, AbortController>();
-  const starting = new Set<Promise<unknown>>();
+  /** The start of each member that is under way. */
+  const starting = new Map<string, Promise<unknown>>();
   const stop = new AbortController();
   const keyOf = ({ instance, incarnation }: Member) => `${instance}/${incarnation}`;
   const memberOf = ({ instance, incarnation }: RunningInstance): Member => ({ instance, incarnation });
@@ -135,6 +136,8 @@ export function openInstances(parts: {
   }
 
   async function fence(member: Member): Promise<FenceResult> {
+    // One that is just being started will run: only then can it be fenced.
+    await starting.get(keyOf(member))?.catch(() => undefined);
     const instance = running.get(keyOf(member));
     if (!instance) return { confirmed: true, how: "it does not run here" };
     const result = await driver.fence(instance);
@@ -148,11 +151,11 @@ export function openInstances(parts: {
     place,
     start: async (member, order) => {
       const started = start(member, order);
-      starting.add(started);
+      starting.set(keyOf(member), started);
       try {
         return await started;
       } finally {
-        starting.delete(started);
+        if (starting.get(keyOf(member)) === started) starting.delete(keyOf(member));
       }
     },
     setRole,
@@ -174,13 +177,14 @@ export function openInstances(parts: {
     },
     fence,
     stop: async (member) => {
+      await starting.get(keyOf(member))?.catch(() => undefined);
       const instance = running.get(keyOf(member));
       if (instance) await driver.stop(instance, STOP_GRACE_MS);
       running.delete(keyOf(member));
     },
     close: async () => {
       stop.abort();
-      await Promise.allSettled(starting);
+      await Promise.allSettled(starting.values());
     },
   };
 }

@@ -33,16 +33,19 @@ function find(sorted: Float32Array, at: number, { size, value }: { size: number;
   return Math.min(low, size - 1);
 }
 
-/** The sample at `level`, with the finite-sample correction: of n samples and one to come it has rank level (n + 1). */
-export function windowQuantile(
+/**
+ * Writes the sample at `level` to the place `into` of the same array, with the finite-sample correction: of n samples and one
+ * to come it has rank level (n + 1).
+ */
+export function writeWindowQuantile(
   sorted: Float32Array,
   at: number,
-  { size, level }: { size: number; level: number },
-): number {
+  { size, level, into }: { size: number; level: number; into: number },
+): void {
   const rank = level * (size + 1) - 1;
   const low = Math.min(size - 1, Math.max(0, Math.floor(rank)));
   const high = Math.min(size - 1, low + 1);
   const part = Math.min(1, Math.max(0, rank - low));
   const [below, above] = [sorted[at + low]!, sorted[at + high]!];
-  return below === above ? below : below + part * (above - below);
+  sorted[into] = below === above ? below : below + part * (above - below);
 }

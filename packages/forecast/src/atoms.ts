@@ -10,17 +10,11 @@ import { CLOCK, clock, type State } from "./state.ts";
 /** Memory of those parts, in samples. */
 const ATOM_RATE = 1 / 200;
 
-/** Whether the last value itself is that quantile: more than half of the samples repeat it, and so many lie below. */
-export function isAtom(
-  { numbers, singles, plan }: State,
-  series: number,
-  { h, slot }: Made,
-  level: number,
-): boolean {
-  const repeats = singles[slot + SLOT.repeats] === 1;
+/** Whether the last value, if it repeated the one before, is itself that quantile: more than half of the samples do, and so many lie below. */
+export function isAtom({ numbers, plan }: State, series: number, { h }: Made, level: number): boolean {
   const at = series * plan.numbers + plan.at.atoms + 2 * h;
   const [below, equal] = [numbers[at]!, numbers[at + 1]!];
-  return repeats && equal > 0.5 && below < level && level < below + equal;
+  return equal > 0.5 && below < level && level < below + equal;
 }
 
 /** From a forecast whose sample has come, made after one that repeated the one before. */

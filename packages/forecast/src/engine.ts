@@ -31,7 +31,7 @@ import {
 import { seedSeasonScores } from "./season-scores.ts";
 import { newestSlot, rowOf } from "./slots.ts";
 import { observeSmoothers, slideWindows, writeSmoothers } from "./smoothers.ts";
-import { writeWindowQuantile } from "./sorted-window.ts";
+import { writeWindowQuantiles } from "./sorted-window.ts";
 import { CLOCK, clock, type State, setClock } from "./state.ts";
 
 /** A season is dropped when its loss over a cycle is not below this part of that of the last value or a constant. */
@@ -60,7 +60,7 @@ const DECIMALS = [1, 1e2, 1e4, 1e6] as const;
 /** Working memory, so that a tick allocates nothing. */
 const outcome = { h: 0, value: 0 };
 const sample = { value: 0, first: false };
-const wanted = { size: 0, level: 0, into: 0 };
+const wanted = { size: 0, levels: [0] as readonly number[], into: 0 };
 
 /** Forgets all there is of a series. */
 export function startSeries(state: State, series: number): void {
@@ -137,13 +137,11 @@ function writeRow(state: State, series: number): number {
   for (let i = 0; i < OFFSET_COUNT; i += 1) singles[row + ROW.offsets + i] = numbers[season + i]!;
   const window = series * plan.singles + plan.in.windows + MEDIAN_WINDOWS[0];
   const size = Math.min(MEDIAN_WINDOWS[1], clock(state, series, CLOCK.steps));
-  for (let q = 0; q < plan.levels.length; q += 1) {
-    wanted.size = size;
-    wanted.level = plan.levels[q]!;
-    wanted.into = row + ROW.windowQuantiles + q;
-    if (size < WINDOW_SAMPLES_MIN) singles[wanted.into] = Number.NaN;
-    else writeWindowQuantile(singles, window, wanted);
-  }
+  wanted.size = size;
+  wanted.levels = plan.levels;
+  wanted.into = row + ROW.windowQuantiles;
+  if (size < WINDOW_SAMPLES_MIN) singles.fill(Number.NaN, wanted.into, wanted.into + plan.levels.length);
+  else writeWindowQuantiles(singles, window, wanted);
   const repeats =
     clock(state, series, CLOCK.steps) > 1 && historyAt(state, series, 0) === historyAt(state, series, 1);
   singles[row + plan.rowWidth - plan.covariates - 1] = repeats ? 1 : 0;

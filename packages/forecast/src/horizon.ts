@@ -98,7 +98,7 @@ export function predict(state: State, series: number, h: number): void {
   const last = singles[row + ROW.last]!;
   combine(numbers, mixture, experts);
   const mixed = experts[EXPERTS]!;
-  const repeats = isAtom(state, series, made, 0.5);
+  const repeats = singles[slot + SLOT.repeats] === 1 && isAtom(state, series, made, 0.5);
   const center = repeats || Math.abs(mixed - last) <= SNAP * numbers[scales + SLOW]! ? last : mixed;
   singles[slot + SLOT.center] = center;
   const least = Math.max(RATIO_MIN, PART_MIN * Math.abs(center));

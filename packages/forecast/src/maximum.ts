@@ -54,6 +54,7 @@ export type Maximum = { foreseen: number; unit: number; view: View };
 
 const excitation = createExcitation(MAX_REGRESSORS);
 const { regressors, gain } = excitation;
+const seen = { row: 0, slot: 0, center: 0, unit: 0, highest: 0 };
 const absorbed = { excitation, forgetting: FORGETTING };
 
 export function startMaximum(state: State, series: number): void {
@@ -95,7 +96,12 @@ export function observeMaximum(state: State, series: number, into: Maximum): voi
   const usual = numbers[series * plan.numbers + plan.at.scales + SCALES * last + 1]!;
   const unit = Math.max(usual, 1e-9, 1e-6 * Math.abs(value));
   const center = singles[slot + SLOT.center]!;
-  readRegressors(state, series, { row, slot, center, unit, highest });
+  seen.row = row;
+  seen.slot = slot;
+  seen.center = center;
+  seen.unit = unit;
+  seen.highest = highest;
+  readRegressors(state, series, seen);
   const said = say(state, series);
   into.foreseen = center + unit * said;
   into.unit = unit;

@@ -45,6 +45,9 @@ export const HIGH = 2;
 export type Plan = {
   readonly horizons: readonly number[];
   readonly levels: readonly number[];
+  /** Of each level: which of the season's curves it starts from, and the usual pinball loss there, in deviations. */
+  readonly curves: readonly number[];
+  readonly lossUnits: readonly number[];
   /** Index of the level the scorecard looks at. */
   readonly scoredLevel: number;
   readonly covariates: number;
@@ -232,6 +235,8 @@ export function createPlan({
   return {
     horizons,
     levels,
+    curves: levels.map(curveOf),
+    lossUnits: levels.map(usualLoss),
     scoredLevel: scoredLevel(levels),
     covariates,
     falseAlarmBudget,
@@ -272,6 +277,16 @@ function scoredLevel(levels: readonly number[]): number {
     0,
     levels.findLastIndex((level) => level <= SCORED_LEVEL),
   );
+}
+
+function curveOf(level: number): number {
+  return level > 0.5 ? HIGH : level < 0.5 ? LOW : MIDDLE;
+}
+
+/** Density of the standard normal at its own quantile, which (Tukey's lambda) is right to two digits: enough for a unit. */
+function usualLoss(level: number): number {
+  const z = 4.91 * (level ** 0.14 - (1 - level) ** 0.14);
+  return (1.2533 * Math.exp((-z * z) / 2)) / Math.sqrt(2 * Math.PI);
 }
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0);

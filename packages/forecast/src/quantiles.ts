@@ -11,8 +11,7 @@ import { combine, learnWeights, seat } from "./mixture.ts";
 import { CANDIDATES, EXPERT, HIGH, LOW, SCALES, SLOT } from "./plan.ts";
 import { followLine, learnLine, lookAt, type Margins } from "./quantile-line.ts";
 import { pinballLoss } from "./scores.ts";
-import { seasonScore } from "./season-scores.ts";
-import { baseOf, type Made } from "./slots.ts";
+import type { Made } from "./slots.ts";
 import { CLOCK, clock, type State } from "./state.ts";
 
 const FAST = 0;
@@ -44,7 +43,6 @@ const race = { losses, rate: 0, share: CANDIDATE_SHARE };
 const histogram = createPlace();
 const place = { h: 0, k: 0, into: histogram };
 const cached: ScoresWanted = { into: new Float64Array(0), intoAt: 0 };
-const asked = { q: 0, steep: false };
 
 export function writeQuantiles(state: State, series: number, made: Made): void {
   const { plan, numbers, singles } = state;
@@ -52,6 +50,7 @@ export function writeQuantiles(state: State, series: number, made: Made): void {
   const wide = plan.levels.length;
   let least = clock(state, series, CLOCK.negative) === 0 ? 0 : Number.NEGATIVE_INFINITY;
   const whole = clock(state, series, CLOCK.fractional) === 0;
+  const repeats = singles[slot + SLOT.repeats] === 1;
   cacheScores(state, series, h);
   look(state, series, made);
   const mixtures = series * plan.numbers + plan.at.candidates + CANDIDATES * h * wide;
@@ -61,11 +60,12 @@ export function writeQuantiles(state: State, series: number, made: Made): void {
     addLine(state, series, made, q);
     combine(numbers, mixtures + CANDIDATES * q, candidates);
     const value = candidates[CANDIDATES]! + numbers[shifts + q]! * singles[slot + SLOT.scales + SLOW]!;
-    const said = isAtom(state, series, made, plan.levels[q]!)
-      ? singles[slot + SLOT.experts + EXPERT.last]!
-      : whole
-        ? Math.round(value)
-        : value;
+    const said =
+      repeats && isAtom(state, series, made, plan.levels[q]!)
+        ? singles[slot + SLOT.experts + EXPERT.last]!
+        : whole
+          ? Math.round(value)
+          : value;
     if (!(said < least)) least = said;
     singles[slot + SLOT.quantiles + q] = least;
   }
@@ -114,18 +114,16 @@ function readCandidates(state: State, series: number, { h, slot }: Made, q: numb
     return;
   }
   const unit = singles[slot + SLOT.unit]!;
-  const kind = baseOf(plan.levels[q]!);
+  const kind = plan.curves[q]!;
   const shift = kind === HIGH ? singles[slot + SLOT.up]! : kind === LOW ? -singles[slot + SLOT.down]! : 0;
-  asked.q = q;
-  asked.steep = false;
-  const flat = seasonScore(state, series, asked);
+  const scores = base + plan.at.seasonZs + 2 * q;
+  const flat = numbers[scores]!;
   const noise = clock(state, series, CLOCK.noise);
   if (unit > 0) {
     candidates[SEASON] = seasonal + shift + unit * flat;
     return;
   }
-  asked.steep = true;
-  const steep = seasonal + shift - unit * seasonScore(state, series, asked);
+  const steep = seasonal + shift - unit * numbers[scores + 1]!;
   // Where the season is steep its errors are mostly of time, and those end at the peak: above it lies only what is also
   // off where the season is flat. Without this a burst's plateau would get the margin of its edges on top.
   const most = seasonal + Math.max(singles[slot + SLOT.peak]!, shift) + noise * flat;
@@ -169,7 +167,7 @@ export function learnQuantiles(state: State, series: number, made: Made): void {
     readCandidates(state, series, made, q);
     addLine(state, series, made, q);
     if (single !== candidates[LINE]) learnLine(state, series, h * wide + q, single < candidates[LINE]!);
-    const unit = 1 / (lossUnit(level) * slow);
+    const unit = 1 / (plan.lossUnits[q]! * slow);
     for (let k = 0; k < CANDIDATES; k += 1) losses[k] = unit * pinballLoss(single, candidates[k]!, level);
     learnWeights(numbers, mixtures + CANDIDATES * q, race);
   }
@@ -201,21 +199,4 @@ export function seatSeasonQuantiles(
     const place = series * plan.numbers + plan.at.candidates + CANDIDATES * (h * plan.levels.length + q);
     seat(numbers, place, { count: CANDIDATES, first: SEASON, share: CANDIDATE_SEAT });
   }
-}
-
-/** Density of the standard normal at its own quantile: the usual pinball loss there, in deviations. */
-const usualLoss = new Map<number, number>();
-
-function lossUnit(level: number): number {
-  const known = usualLoss.get(level);
-  if (known !== undefined) return known;
-  const z = normalQuantile(level);
-  const unit = (1.2533 * Math.exp((-z * z) / 2)) / Math.sqrt(2 * Math.PI);
-  usualLoss.set(level, unit);
-  return unit;
-}
-
-/** Acklam's would be exact to nine digits; this (Tukey's lambda) to two, and enough for a unit. */
-function normalQuantile(level: number): number {
-  return 4.91 * (level ** 0.14 - (1 - level) ** 0.14);
 }

@@ -9,7 +9,7 @@ import { historyAt, historyLength } from "./history.ts";
 import { periodWindow } from "./period.ts";
 import { EXPERTS, HIGH, LOW, MIDDLE, SEASON_FIRST, SLOT } from "./plan.ts";
 import { isSteep, type Phase, SMOOTH_STEPS, seasonPeriod } from "./season.ts";
-import { baseOf, type Made } from "./slots.ts";
+import type { Made } from "./slots.ts";
 import { CLOCK, clock, type State } from "./state.ts";
 
 /** A season's scores are seeded from its last cycle; beside them little is assumed. */
@@ -43,24 +43,14 @@ function lookAtPlace(state: State, series: number, { steep, kind }: { steep: boo
   placeOfSeason(state, series, place);
 }
 
-/** Keeps the score of each level: a season's errors do not depend on the horizon, so that all forecasts need the same. */
+/** Keeps the score of each level, flat beside steep: a season's errors do not depend on the horizon, so that all forecasts need the same. */
 function cacheSeasonScores(state: State, series: number, steep: boolean): void {
   const { plan, numbers } = state;
   const at = series * plan.numbers + plan.at.seasonZs + (steep ? STEEP : FLAT);
   for (let q = 0; q < plan.levels.length; q += 1) {
-    const level = plan.levels[q]!;
-    lookAtPlace(state, series, { steep, kind: baseOf(level) });
-    numbers[at + 2 * q] = scoreAt(histogram, level);
+    lookAtPlace(state, series, { steep, kind: plan.curves[q]! });
+    numbers[at + 2 * q] = scoreAt(histogram, plan.levels[q]!);
   }
-}
-
-/** Where the season is flat or steep, the score at level `q`. */
-export function seasonScore(
-  { numbers, plan }: State,
-  series: number,
-  { q, steep }: { q: number; steep: boolean },
-): number {
-  return numbers[series * plan.numbers + plan.at.seasonZs + 2 * q + (steep ? STEEP : FLAT)]!;
 }
 
 export function writeSeason(

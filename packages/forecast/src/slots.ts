@@ -3,7 +3,7 @@
  * its sample comes. Forecasts between two of those lie where the next of them will, each over the one before.
  */
 
-import { HIGH, LOW, MIDDLE, WAIT_WIDTH } from "./plan.ts";
+import { WAIT_WIDTH } from "./plan.ts";
 import { CLOCK, clock, type State } from "./state.ts";
 
 /** One forecast of one horizon, where its parts lie, and the sample it was made for once that is known. */
@@ -29,9 +29,4 @@ export function newestSlot(state: State, series: number, h: number): number {
 /** What is known at the newest step that had a sample. */
 export function rowOf({ plan }: State, series: number): number {
   return series * plan.singles + plan.in.row;
-}
-
-/** Which of the season's curves a level starts from. */
-export function baseOf(level: number): number {
-  return level > 0.5 ? HIGH : level < 0.5 ? LOW : MIDDLE;
 }

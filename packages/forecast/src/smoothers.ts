@@ -15,7 +15,7 @@ import {
   TREND_COUNT,
   TREND_DAMPINGS,
 } from "./plan.ts";
-import { windowPush, writeWindowQuantile } from "./sorted-window.ts";
+import { windowPush, writeWindowQuantiles } from "./sorted-window.ts";
 import { CLOCK, clock, type State } from "./state.ts";
 
 export const SES_ALPHAS = [0.03, 0.08, 0.2, 0.4, 0.7] as const;
@@ -29,7 +29,7 @@ export const LINE_POINTS = 20;
 const LINE_REFRESH_STEPS = 256;
 
 /** Working memory, so that a tick allocates nothing. */
-const median = { size: 0, level: 0.5, into: 0 };
+const median = { size: 0, levels: [0.5], into: 0 };
 const pushed = { size: 0, oldest: 0, value: 0 };
 const trended = { i: 0, value: 0, first: false };
 
@@ -136,7 +136,7 @@ export function writeSmoothers(state: State, series: number, row: number): void 
   for (let i = 0; i < MEDIAN_COUNT; i += 1) {
     median.size = Math.min(MEDIAN_WINDOWS[i]!, steps);
     median.into = row + ROW.medians + i;
-    writeWindowQuantile(singles, window, median);
+    writeWindowQuantiles(singles, window, median);
     window += MEDIAN_WINDOWS[i]!;
   }
 }

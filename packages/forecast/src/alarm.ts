@@ -20,7 +20,7 @@ import {
   type View,
 } from "./maximum.ts";
 import { MARK_SCORES, ROW, SLOT } from "./plan.ts";
-import { newestRow, newestSlot } from "./slots.ts";
+import { newestSlot, rowOf } from "./slots.ts";
 import { CLOCK, clock, type State } from "./state.ts";
 
 export const DETECTORS = ["value", "level", "trend", "season", "quantile"] as const satisfies readonly View[];
@@ -90,7 +90,7 @@ export function observeAlarm(state: State, series: number, sample: number): void
   // As marks and history keep them: a series that stands still must not seem to rise by what rounding took away.
   const unit = Math.fround(maximum.unit);
   const value = Math.fround(sample);
-  const level = singles[newestRow(state, series) + ROW.ses + LEVEL_SES]!;
+  const level = singles[rowOf(state, series) + ROW.ses + LEVEL_SES]!;
   scores[MAXIMUM] = markable((foreseen - value) / unit);
   scores[LEVEL] = markable(((foreseen + level) / 2 - value) / unit);
   mark(state, series, { unit, scores });

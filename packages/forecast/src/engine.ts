@@ -29,9 +29,9 @@ import {
   seasonsDropped,
 } from "./season.ts";
 import { seedSeasonScores } from "./season-scores.ts";
-import { newestRow, newestSlot } from "./slots.ts";
+import { newestSlot, rowOf } from "./slots.ts";
 import { observeSmoothers, slideWindows, writeSmoothers } from "./smoothers.ts";
-import { windowQuantile } from "./sorted-window.ts";
+import { writeWindowQuantiles } from "./sorted-window.ts";
 import { CLOCK, clock, type State, setClock } from "./state.ts";
 
 /** A season is dropped when its loss over a cycle is not below this part of that of the last value or a constant. */
@@ -51,11 +51,16 @@ const NOISE_PART_MIN = 1e-6;
 const BLOCKS_PER_PERIOD = 64;
 /** A young series is scanned for periods at each step, an old one every so often. */
 const SCAN_ALWAYS_STEPS = 128;
-const SCAN_EVERY_MAX = 64;
+const SCAN_EVERY_MAX = 128;
 /** Samples before the raw window says something about quantiles. */
 const WINDOW_SAMPLES_MIN = 16;
 const SEAT_BELOW = 0.6;
 const DECIMALS = [1, 1e2, 1e4, 1e6] as const;
+
+/** Working memory, so that a tick allocates nothing. */
+const outcome = { h: 0, value: 0 };
+const sample = { value: 0, first: false };
+const wanted = { size: 0, levels: [0] as readonly number[], into: 0 };
 
 /** Forgets all there is of a series. */
 export function startSeries(state: State, series: number): void {
@@ -76,11 +81,14 @@ export function startSeries(state: State, series: number): void {
 /** The sample of the next step; covariates that are missing or not finite count as usual. */
 export function take(state: State, series: number, value: number, covariates?: readonly number[]): void {
   const { plan } = state;
-  for (let h = 0; h < plan.horizons.length; h += 1) learn(state, series, { h, value });
+  outcome.value = value;
+  for (outcome.h = 0; outcome.h < plan.horizons.length; outcome.h += 1) learn(state, series, outcome);
   const first = clock(state, series, CLOCK.samples) === 0;
   if (!first) learnNoise(state, series, value);
   advance(state, series, value);
-  observeSmoothers(state, series, { value, first });
+  sample.value = value;
+  sample.first = first;
+  observeSmoothers(state, series, sample);
   observeSeason(state, series, value);
   observeCovariates(state, series, covariates);
   setClock(state, series, CLOCK.samples, clock(state, series, CLOCK.samples) + 1);
@@ -115,7 +123,7 @@ function learnNoise(state: State, series: number, value: number): void {
   const known = clock(state, series, CLOCK.noise);
   const size = Math.abs(value - before);
   // The median of the last samples tells a change that lasts from a wild sample.
-  const lasting = Math.abs(state.singles[newestRow(state, series) + ROW.medians]! - before);
+  const lasting = Math.abs(state.singles[rowOf(state, series) + ROW.medians]! - before);
   const usual = steps < NOISE_STEPS ? size : Math.min(size, Math.max(NOISE_CLIP * known, lasting));
   const noise = known + (usual - known) / steps;
   setClock(state, series, CLOCK.noise, Math.max(noise, NOISE_MIN, NOISE_PART_MIN * Math.abs(value)));
@@ -123,18 +131,17 @@ function learnNoise(state: State, series: number, value: number): void {
 
 function writeRow(state: State, series: number): number {
   const { plan, singles, numbers } = state;
-  const row = newestRow(state, series);
+  const row = rowOf(state, series);
   writeSmoothers(state, series, row);
   const season = series * plan.numbers + plan.at.season + OFFSETS;
   for (let i = 0; i < OFFSET_COUNT; i += 1) singles[row + ROW.offsets + i] = numbers[season + i]!;
   const window = series * plan.singles + plan.in.windows + MEDIAN_WINDOWS[0];
   const size = Math.min(MEDIAN_WINDOWS[1], clock(state, series, CLOCK.steps));
-  for (let q = 0; q < plan.levels.length; q += 1) {
-    singles[row + ROW.windowQuantiles + q] =
-      size < WINDOW_SAMPLES_MIN
-        ? Number.NaN
-        : windowQuantile(singles, window, { size, level: plan.levels[q]! });
-  }
+  wanted.size = size;
+  wanted.levels = plan.levels;
+  wanted.into = row + ROW.windowQuantiles;
+  if (size < WINDOW_SAMPLES_MIN) singles.fill(Number.NaN, wanted.into, wanted.into + plan.levels.length);
+  else writeWindowQuantiles(singles, window, wanted);
   const repeats =
     clock(state, series, CLOCK.steps) > 1 && historyAt(state, series, 0) === historyAt(state, series, 1);
   singles[row + plan.rowWidth - plan.covariates - 1] = repeats ? 1 : 0;

@@ -5,11 +5,11 @@ import fc from "fast-check";
 import { addScore, resetHistogram, scoreAt } from "./histogram.ts";
 import { BINS } from "./plan.ts";
 
-function histogramOf(scores: Iterable<number>) {
-  const bins = new Float32Array(BINS);
-  const weights = Float64Array.of(1, resetHistogram(bins, 0));
-  for (const score of scores) addScore(bins, 0, score, weights, 0);
-  return (level: number) => scoreAt(bins, 0, level, weights[1]!);
+function histogramOf(scores: Iterable<number>, first = 0) {
+  const histogram = { bins: new Float32Array(BINS), at: 0, first, weights: new Float64Array(2), weightAt: 0 };
+  resetHistogram(histogram);
+  for (const score of scores) addScore(histogram, score);
+  return (level: number) => scoreAt(histogram, level);
 }
 
 test("quantiles rise with the level and stay finite, whatever the scores", () => {
@@ -52,4 +52,13 @@ test("forgets: after some hundred scores of another size the quantile is theirs"
     Array.from({ length: 20_000 }, (_, index) => random.normal() * (index < 18_000 ? 1 : 4)),
   );
   assert.ok(quantile(0.95) > 5, `${quantile(0.95)}`);
+});
+
+test("bins that are not kept change nothing above them", () => {
+  const random = seededRandom(3);
+  const scores = Array.from({ length: 2000 }, () => 2 * random.normal());
+  const [whole, upper] = [histogramOf(scores), histogramOf(scores, 17)];
+  for (const level of [0.4, 0.5, 0.9, 0.99]) {
+    assert.ok(Math.abs(upper(level) - whole(level)) < 1e-4, `${level}: ${upper(level)}, ${whole(level)}`);
+  }
 });

@@ -27,17 +27,27 @@ const PRIOR = Float64Array.from({ length: BINS }, (_, bin) => {
 });
 const PRIOR_TOTAL = PRIOR.reduce((sum, mass) => sum + mass, 0);
 
-/** The weight of the next score and the total stand in `weights` from `weightAt` on. */
+/**
+ * Where one lies: its bins from `at` on, of which those below `first` are not kept (what would fall there counts in
+ * the first), and from `weightAt` on the weight of the next score and the total.
+ */
 export type Histogram = {
-  readonly bins: Float32Array;
-  readonly at: number;
-  readonly weights: Float64Array;
-  readonly weightAt: number;
+  bins: Float32Array;
+  at: number;
+  first: number;
+  weights: Float64Array;
+  weightAt: number;
 };
 
-export function resetHistogram(bins: Float32Array, at: number, prior = PRIOR_SCORES): number {
-  for (let bin = 0; bin < BINS; bin += 1) bins[at + bin] = (prior * PRIOR[bin]!) / PRIOR_TOTAL;
-  return prior;
+export function resetHistogram(histogram: Histogram, prior = PRIOR_SCORES): void {
+  const { bins, at, first, weights, weightAt } = histogram;
+  bins.fill(0, at, at + BINS - first);
+  for (let bin = 0; bin < BINS; bin += 1) {
+    const place = at + Math.max(0, bin - first);
+    bins[place] = bins[place]! + (prior * PRIOR[bin]!) / PRIOR_TOTAL;
+  }
+  weights[weightAt] = 1;
+  weights[weightAt + 1] = prior;
 }
 
 export function binOf(z: number): number {
@@ -45,53 +55,47 @@ export function binOf(z: number): number {
   return bin < 0 ? 0 : bin >= BINS ? BINS - 1 : bin;
 }
 
-/** Adds a score; `weights[weightAt]` is the weight of a score now, the next is the total. */
-export function addScore(
-  bins: Float32Array,
-  at: number,
-  z: number,
-  weights: Float64Array,
-  weightAt: number,
-): void {
+export function addScore({ bins, at, first, weights, weightAt }: Histogram, z: number): void {
   const weight = weights[weightAt]!;
-  const bin = at + binOf(z);
+  const bin = at + Math.max(0, binOf(z) - first);
   bins[bin] = bins[bin]! + weight;
   weights[weightAt + 1] = weights[weightAt + 1]! + weight;
   weights[weightAt] = weight / (1 - FORGETTING);
   if (weight < WEIGHT_MAX) return;
-  for (let i = 0; i < BINS; i += 1) bins[at + i] = bins[at + i]! / weight;
+  for (let i = 0; i < BINS - first; i += 1) bins[at + i] = bins[at + i]! / weight;
   weights[weightAt] = 1;
   weights[weightAt + 1] = weights[weightAt + 1]! / weight;
 }
 
 /** The scores at ascending `levels`, written to `into` from `intoAt` on; one pass, since levels ask for the same sums. */
 export function scoresAt(
-  bins: Float32Array,
-  at: number,
-  { levels, total, into, intoAt }: ScoresWanted,
+  { bins, at, first, weights, weightAt }: Histogram,
+  levels: ArrayLike<number>,
+  { into, intoAt }: ScoresWanted,
 ): void {
+  const total = weights[weightAt + 1]!;
   let below = 0;
-  let bin = 0;
+  let bin = first;
   for (let q = 0; q < levels.length; q += 1) {
     const wanted = levels[q]! * total;
-    while (bin < BINS && wanted - below > bins[at + bin]!) below += bins[at + bin++]!;
+    while (bin < BINS && wanted - below > bins[at + bin - first]!) below += bins[at + bin++ - first]!;
     if (bin >= BINS) {
       into[intoAt + q] = EDGES[BINS]!;
       continue;
     }
-    const mass = bins[at + bin]!;
+    const mass = bins[at + bin - first]!;
     const part = mass > 0 ? (wanted - below) / mass : 0.5;
     into[intoAt + q] = bin === CENTER ? 0 : EDGES[bin]! + part * (EDGES[bin + 1]! - EDGES[bin]!);
   }
 }
 
-export type ScoresWanted = { levels: Float64Array; total: number; into: Float64Array; intoAt: number };
+export type ScoresWanted = { into: Float64Array; intoAt: number };
 
 /** The score at `level`: within a bin by interpolation, exactly 0 in the middle one. */
-export function scoreAt(bins: Float32Array, at: number, level: number, total: number): number {
-  let left = level * total;
-  for (let bin = 0; bin < BINS; bin += 1) {
-    const mass = bins[at + bin]!;
+export function scoreAt({ bins, at, first, weights, weightAt }: Histogram, level: number): number {
+  let left = level * weights[weightAt + 1]!;
+  for (let bin = first; bin < BINS; bin += 1) {
+    const mass = bins[at + bin - first]!;
     if (left <= mass) {
       if (bin === CENTER) return 0;
       const part = mass > 0 ? left / mass : 0.5;

@@ -5,14 +5,15 @@
 
 import { isAtom, learnAtoms } from "./atoms.ts";
 import { addScore, resetHistogram } from "./histogram.ts";
+import { createPlace, placeOfScale } from "./histogram-places.ts";
 import { combine, learnWeights, seat } from "./mixture.ts";
-import { BINS, CANDIDATES, EXPERTS, OFFSET_COUNT, ROW, SCALES, SEASON_FIRST, SLOT } from "./plan.ts";
+import { CANDIDATES, EXPERTS, OFFSET_COUNT, ROW, SCALES, SEASON_FIRST, SLOT } from "./plan.ts";
 import { CANDIDATE_WEIGHTS, learnQuantiles, seatSeasonQuantiles, writeQuantiles } from "./quantiles.ts";
 import { forecastRls, learnRls } from "./rls.ts";
 import { addOutcome } from "./scores.ts";
 import { type Phase, readPhase, seasonPeriod } from "./season.ts";
 import { learnSeasonScores, resetSeasonHistograms, writeSeason } from "./season-scores.ts";
-import { newestRow, rowOf, slotOf } from "./slots.ts";
+import { type Made, rowOf, slotOf, waitOf } from "./slots.ts";
 import { smootherExperts } from "./smoothers.ts";
 import { CLOCK, clock, type State } from "./state.ts";
 
@@ -39,149 +40,178 @@ const RATIO_MIN = 1e-9;
 const PART_MIN = 1e-6;
 
 const phase: Phase = { middle: 0, low: 0, high: 0, peak: 0, steep: false };
-/** Working memory, so that a tick allocates little. */
+/** Working memory, so that a tick allocates nothing. */
+const made: Made = { h: 0, steps: 0, slot: 0, value: 0 };
 const expertLosses = new Float64Array(EXPERTS);
 const race = { losses: expertLosses, rate: 0, share: EXPERT_SHARE };
+const histogram = createPlace();
+const place = { h: 0, k: 0, into: histogram };
+const inSlot = { h: 0, into: 0 };
+const seasonHere = { mixture: 0, slot: 0, noise: 0, phase };
+const phaseAhead = { ahead: 0, noise: 0, into: phase };
 
 export function startHorizons(state: State, series: number): void {
   const { plan, numbers, singles } = state;
   const at = series * plan.numbers;
   const count = plan.horizons.length;
   numbers.fill(1 / EXPERTS, at + plan.at.mixture, at + plan.at.mixture + EXPERTS * count);
-  for (let place = 0; place < count * plan.levels.length; place += 1) {
-    numbers.set(CANDIDATE_WEIGHTS, at + plan.at.candidates + CANDIDATES * place);
+  for (let one = 0; one < count * plan.levels.length; one += 1)
+    numbers.set(CANDIDATE_WEIGHTS, at + plan.at.candidates + CANDIDATES * one);
+  for (let h = 0; h < count; h += 1) {
+    for (let k = 0; k < SCALES; k += 1) {
+      lookAtPlace(state, series, h, k);
+      resetHistogram(histogram);
+    }
   }
-  for (let k = 0; k < SCALES * count; k += 1) {
-    numbers[at + plan.at.histogramWeights + 2 * k] = 1;
-    numbers[at + plan.at.histogramWeights + 2 * k + 1] = resetHistogram(
-      singles,
-      series * plan.singles + plan.in.histograms + k * BINS,
-    );
-  }
-  const slots = series * plan.singles + plan.in.slots;
-  singles.fill(Number.NaN, slots, slots + plan.horizons.reduce((sum, one) => sum + one, 0) * plan.slotWidth);
+  const first = series * plan.singles;
+  singles.fill(Number.NaN, first + plan.in.waits, first + plan.in.waits + plan.waitsWidth);
+  singles.fill(Number.NaN, first + plan.in.slots, first + plan.in.slots + plan.slotsWidth);
   resetSeasonHistograms(state, series);
 }
 
-/** Fills `state.experts` with what row and slot say for horizon `h`. */
-function readExperts(state: State, { h, row, slot }: { h: number; row: number; slot: number }): void {
-  const { singles, experts, plan } = state;
-  const next = smootherExperts(singles, row, { steps: plan.horizons[h]!, into: experts });
-  experts[next] = singles[slot + SLOT.rls]!;
-  const middle = singles[slot + SLOT.middle]!;
-  for (let i = 0; i < OFFSET_COUNT; i += 1)
-    experts[SEASON_FIRST + i] = middle + singles[row + ROW.offsets + i]!;
+function lookAtPlace(state: State, series: number, h: number, k: number): void {
+  place.h = h;
+  place.k = k;
+  placeOfScale(state, series, place);
 }
 
-/** Makes the forecast of horizon `h` from the newest row, and leaves its quantiles in the slot. */
+/** Fills `state.experts` with what they said for a forecast. */
+function readExperts({ singles, experts }: State, slot: number): void {
+  for (let i = 0; i < EXPERTS; i += 1) experts[i] = singles[slot + SLOT.experts + i]!;
+}
+
+/** Makes the forecast of horizon `h` from the newest row, and leaves it in its slot. */
 export function predict(state: State, series: number, h: number): void {
   const { plan, numbers, singles, experts } = state;
-  const steps = clock(state, series, CLOCK.steps);
-  const row = rowOf(state, series, steps);
-  const slot = slotOf(state, series, { h, steps });
-  singles[slot + SLOT.rls] = forecastRls(state, series, { h, row });
-  const seasonal = seasonPeriod(state, series) > 0;
-  const noise = clock(state, series, CLOCK.noise);
-  if (seasonal) readPhase(state, series, { ahead: plan.horizons[h]!, noise, into: phase });
-  singles[slot + SLOT.middle] = seasonal ? phase.middle : Number.NaN;
-  readExperts(state, { h, row, slot });
+  const row = rowOf(state, series);
+  made.h = h;
+  made.steps = clock(state, series, CLOCK.steps);
+  const slot = slotOf(state, series, made);
+  made.slot = slot;
+  singles[slot + SLOT.repeats] = singles[row + plan.rowWidth - plan.covariates - 1]!;
+  for (let q = 0; q < plan.levels.length; q += 1)
+    singles[slot + plan.slotWindow + q] = singles[row + ROW.windowQuantiles + q]!;
+  const seasonal = writeExperts(state, series, row);
+  readExperts(state, slot);
   const mixture = series * plan.numbers + plan.at.mixture + h * EXPERTS;
   const scales = series * plan.numbers + plan.at.scales + SCALES * h;
   const last = singles[row + ROW.last]!;
-  const mixed = combine(numbers, mixture, experts);
-  const repeats = isAtom(state, series, { h, row, level: 0.5 });
+  combine(numbers, mixture, experts);
+  const mixed = experts[EXPERTS]!;
+  const repeats = singles[slot + SLOT.repeats] === 1 && isAtom(state, series, made, 0.5);
   const center = repeats || Math.abs(mixed - last) <= SNAP * numbers[scales + SLOW]! ? last : mixed;
   singles[slot + SLOT.center] = center;
   const least = Math.max(RATIO_MIN, PART_MIN * Math.abs(center));
   for (let k = 0; k < SCALES; k += 1) singles[slot + SLOT.scales + k] = Math.max(least, numbers[scales + k]!);
-  if (seasonal) writeSeason(state, { mixture, slot, noise, phase });
-  else singles[slot + SLOT.seasonCenter] = Number.NaN;
-  writeQuantiles(state, series, { h, row, slot });
+  const wait = waitOf(state, series, made);
+  singles[wait] = singles[slot + SLOT.center]!;
+  singles[wait + 1] = singles[slot + SLOT.scales]!;
+  if (seasonal) {
+    seasonHere.mixture = mixture;
+    seasonHere.slot = slot;
+    seasonHere.noise = phaseAhead.noise;
+    writeSeason(state, seasonHere);
+  } else singles[slot + SLOT.seasonCenter] = Number.NaN;
+  writeQuantiles(state, series, made);
 }
 
-/** Learns from the forecast that was made for the sample `value`, which is about to be step `steps`; false when none was. */
-export function learn(state: State, series: number, { h, value }: { h: number; value: number }): boolean {
+/** Writes what the experts say to the slot of `made`; whether a season is among them. */
+function writeExperts(state: State, series: number, row: number): boolean {
   const { plan, singles } = state;
-  const made = clock(state, series, CLOCK.steps) + 1 - plan.horizons[h]!;
-  if (made < 1) return false;
-  const slot = slotOf(state, series, { h, steps: made });
-  const center = singles[slot + SLOT.center]!;
-  if (Number.isNaN(center)) return false;
-  const row = rowOf(state, series, made);
-  addOutcome(state, series, {
-    truth: value,
-    last: singles[row + ROW.last]!,
-    mean: center,
-    quantiles: slot + SLOT.quantiles,
-  });
-  learnQuantiles(state, series, { h, row, slot }, value);
-  if (singles[row + plan.rowWidth - plan.covariates - 1] === 1)
-    learnAtoms(state, series, { h, last: singles[row + ROW.last]!, value: Math.fround(value) });
-  learnScores(state, series, { h, slot, value });
-  learnMixture(state, series, { h, row, slot, value });
-  learnRls(state, series, { h, row, value, forecast: singles[slot + SLOT.rls]! });
-  return true;
+  const { h, slot } = made;
+  const experts = slot + SLOT.experts;
+  inSlot.h = h;
+  inSlot.into = experts;
+  smootherExperts(state, row, inSlot);
+  forecastRls(state, series, made);
+  const seasonal = seasonPeriod(state, series) > 0;
+  if (seasonal) {
+    phaseAhead.ahead = plan.horizons[h]!;
+    phaseAhead.noise = clock(state, series, CLOCK.noise);
+    readPhase(state, series, phaseAhead);
+  }
+  for (let i = 0; i < OFFSET_COUNT; i += 1)
+    singles[experts + SEASON_FIRST + i] = seasonal
+      ? phase.middle + singles[row + ROW.offsets + i]!
+      : Number.NaN;
+  return seasonal;
 }
 
-function learnScores(
-  state: State,
-  series: number,
-  { h, slot, value }: { h: number; slot: number; value: number },
-): void {
+/**
+ * Learns from the forecast that was made for the sample `value`, which is about to be the next step: its error, and, of
+ * one forecast in a stride, all that it said.
+ */
+export function learn(state: State, series: number, { h, value }: { h: number; value: number }): void {
+  const { plan, singles } = state;
+  const steps = clock(state, series, CLOCK.steps) + 1 - plan.horizons[h]!;
+  if (steps < 1) return;
+  made.h = h;
+  made.steps = steps;
+  made.value = value;
+  const wait = waitOf(state, series, made);
+  if (Number.isNaN(singles[wait]!)) return;
+  learnError(state, series, wait);
+  if (steps % plan.strides[h]! !== 0) return;
+  made.slot = slotOf(state, series, made);
+  addOutcome(state, series, made);
+  learnQuantiles(state, series, made);
+  if (singles[made.slot + SLOT.repeats] === 1) learnAtoms(state, series, made);
+  learnSeasonScores(state, series, made);
+  learnMixture(state, series);
+  learnRls(state, series, made);
+}
+
+/** The forecast in hand waited at `wait`. */
+function learnError(state: State, series: number, wait: number): void {
   const { plan, numbers, singles } = state;
-  const base = series * plan.numbers;
-  const error = Math.fround(value) - singles[slot + SLOT.center]!;
-  const scales = base + plan.at.scales + SCALES * h;
+  const { h, value } = made;
+  const center = singles[wait]!;
+  const error = Math.fround(value) - center;
+  const scales = series * plan.numbers + plan.at.scales + SCALES * h;
   const errors = clock(state, series, CLOCK.samples) - plan.horizons[h]! + 1;
-  for (let k = 0; k < SCALES && errors > ERRORS_MIN; k += 1) {
-    const histogram = SCALES * h + k;
-    addScore(
-      singles,
-      series * plan.singles + plan.in.histograms + histogram * BINS,
-      clip(
-        error / singles[slot + SLOT.scales + k]!,
-        errors < YOUNG_ERRORS ? YOUNG_SCORE_MAX : Number.POSITIVE_INFINITY,
-      ),
-      numbers,
-      base + plan.at.histogramWeights + 2 * histogram,
-    );
+  if (errors > ERRORS_MIN) {
+    const most = errors < YOUNG_ERRORS ? YOUNG_SCORE_MAX : Number.POSITIVE_INFINITY;
+    const slow = Math.max(RATIO_MIN, PART_MIN * Math.abs(center), numbers[scales + SLOW]!);
+    for (let k = 0; k < SCALES; k += 1) {
+      lookAtPlace(state, series, h, k);
+      addScore(histogram, clip(error / (k === SLOW ? slow : singles[wait + 1]!), most));
+    }
   }
   const size = Math.abs(error);
   const usual = Math.max(numbers[scales]!, numbers[scales + 1]!);
   // A wild sample does not move the median of the last ones, a change that lasts does: then its errors are no exception.
-  const lasting = Math.abs(singles[newestRow(state, series) + ROW.medians]! - singles[slot + SLOT.center]!);
+  const lasting = Math.abs(singles[rowOf(state, series) + ROW.medians]! - center);
   for (let k = 0; k < SCALES; k += 1) {
     const rate = Math.max(SCALE_RATES[k]!, 1 / Math.max(1, errors));
     const known = numbers[scales + k]!;
-    numbers[scales + k] =
-      known +
-      rate * ((known > 0 ? Math.min(size, Math.max(SCALE_CLIPS[k]! * usual, lasting)) : size) - known);
+    const taken = known > 0 ? Math.min(size, Math.max(SCALE_CLIPS[k]! * usual, lasting)) : size;
+    numbers[scales + k] = known + rate * (taken - known);
   }
-  learnSeasonScores(state, series, { h, slot, value: Math.fround(value) });
 }
 
-function learnMixture(
-  state: State,
-  series: number,
-  { h, row, slot, value }: { h: number; row: number; slot: number; value: number },
-): void {
-  const { plan, numbers, singles, experts } = state;
+function learnMixture(state: State, series: number): void {
+  const { plan, numbers, singles } = state;
+  const { h, slot, value } = made;
   const scaleAt = series * plan.numbers + plan.at.lossScale + h;
   const error = Math.abs(value - singles[slot + SLOT.center]!);
   const known = numbers[scaleAt]!;
   numbers[scaleAt] = known === 0 ? error : LOSS_MEMORY * known + (1 - LOSS_MEMORY) * error;
   if (!(numbers[scaleAt]! > 0)) return;
-  readExperts(state, { h, row, slot });
   const unit = 1 / numbers[scaleAt]!;
-  for (let i = 0; i < EXPERTS; i += 1) expertLosses[i] = unit * Math.abs(value - experts[i]!);
-  race.rate = EXPERT_RATE / plan.horizons[h]! ** EXPERT_EXPONENT;
+  for (let i = 0; i < EXPERTS; i += 1)
+    expertLosses[i] = unit * Math.abs(value - singles[slot + SLOT.experts + i]!);
+  race.rate = (EXPERT_RATE * plan.strides[h]!) / plan.horizons[h]! ** EXPERT_EXPONENT;
   learnWeights(numbers, series * plan.numbers + plan.at.mixture + h * EXPERTS, race);
 }
 
 /** A step without a sample: no forecast was made from it. */
 export function skipHorizon(state: State, series: number, h: number): void {
-  const slot = slotOf(state, series, { h, steps: clock(state, series, CLOCK.steps) });
-  state.singles.fill(Number.NaN, slot, slot + state.plan.slotWidth);
+  const { singles, plan } = state;
+  made.h = h;
+  made.steps = clock(state, series, CLOCK.steps);
+  const slot = slotOf(state, series, made);
+  singles.fill(Number.NaN, slot, slot + plan.slotWidth);
+  singles[waitOf(state, series, made)] = Number.NaN;
 }
 
 /** A season was found: its quantiles lead at once, its forecasts where they would have been better by far. */

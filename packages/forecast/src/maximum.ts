@@ -8,9 +8,10 @@
  */
 
 import { historyAt, historyLength } from "./history.ts";
-import { MAX_LEARN_EVERY, MAX_REGRESSORS, maximumRows, ROW, SCALES, SLOT } from "./plan.ts";
+import { absorb, clip, createExcitation, excite, startMatrix } from "./least-squares.ts";
+import { EXPERT, MAX_LEARN_EVERY, MAX_REGRESSORS, maximumRows, ROW, SCALES, SLOT } from "./plan.ts";
 import { profileMax, seasonPeriod } from "./season.ts";
-import { newestRow, newestSlot } from "./slots.ts";
+import { newestSlot, rowOf } from "./slots.ts";
 import { CLOCK, clock, type State } from "./state.ts";
 
 /** What each regressor looks at. */
@@ -29,8 +30,6 @@ export type View = Exclude<(typeof VIEWS)[number], "none">;
 
 /** Per forecast that is learnt from: about the last 2,000 steps count. */
 const FORGETTING = 0.9985;
-const START = 1;
-const TRACE_MAX = 50;
 const REGRESSOR_MAX = 10;
 /** Targets and errors beyond so many units and usual errors are clipped: one outlier must not turn the matrix over. */
 const TARGET_MAX = 8;
@@ -53,8 +52,10 @@ export const MAXIMUM_ROW_WIDTH = MAX_REGRESSORS + 3;
 /** What is foreseen: the maximum, in the series' own unit, and the usual error it is measured in. */
 export type Maximum = { foreseen: number; unit: number; view: View };
 
-const regressors = new Float64Array(MAX_REGRESSORS);
-const gain = new Float64Array(MAX_REGRESSORS);
+const excitation = createExcitation(MAX_REGRESSORS);
+const { regressors, gain } = excitation;
+const seen = { row: 0, slot: 0, center: 0, unit: 0, highest: 0 };
+const absorbed = { excitation, forgetting: FORGETTING };
 
 export function startMaximum(state: State, series: number): void {
   const { numbers, plan } = state;
@@ -89,13 +90,18 @@ export function observeMaximum(state: State, series: number, into: Maximum): voi
   const made = steps - within;
   if (made > STEPS_MIN && made % MAX_LEARN_EVERY === 0) learn(state, series, { made, highest });
   const last = plan.horizons.length - 1;
-  const row = newestRow(state, series);
+  const row = rowOf(state, series);
   const slot = newestSlot(state, series, last);
   const value = singles[row + ROW.last]!;
   const usual = numbers[series * plan.numbers + plan.at.scales + SCALES * last + 1]!;
   const unit = Math.max(usual, 1e-9, 1e-6 * Math.abs(value));
   const center = singles[slot + SLOT.center]!;
-  readRegressors(state, series, { row, slot, center, unit, highest });
+  seen.row = row;
+  seen.slot = slot;
+  seen.center = center;
+  seen.unit = unit;
+  seen.highest = highest;
+  readRegressors(state, series, seen);
   const said = say(state, series);
   into.foreseen = center + unit * said;
   into.unit = unit;
@@ -146,7 +152,7 @@ function readRegressors(
     seasonPeriod(state, series) > 0
       ? profileMax(state, series, within) + singles[row + ROW.offsets + 1]!
       : Number.NaN;
-  regressors[6] = singles[slot + SLOT.rls]!;
+  regressors[6] = singles[slot + SLOT.experts + EXPERT.rls]!;
   regressors[7] = singles[slot + SLOT.quantiles + plan.scoredLevel]!;
   regressors[8] = at.highest;
   for (let i = 1; i < MAX_REGRESSORS; i += 1) {
@@ -196,38 +202,13 @@ function learn(state: State, series: number, { made, highest }: { made: number; 
 function update({ numbers, plan }: State, series: number, error: number): void {
   const matrix = series * plan.numbers + plan.at.maxMatrix;
   const weights = series * plan.numbers + plan.at.maxWeights;
-  let energy = 0;
-  for (let i = 0; i < MAX_REGRESSORS; i += 1) {
-    let sum = 0;
-    for (let j = 0; j < MAX_REGRESSORS; j += 1)
-      sum += numbers[matrix + i * MAX_REGRESSORS + j]! * regressors[j]!;
-    gain[i] = sum;
-    energy += sum * regressors[i]!;
-  }
-  const scale = 1 / (FORGETTING + energy);
-  let trace = 0;
-  for (let i = 0; i < MAX_REGRESSORS; i += 1) {
-    numbers[weights + i] = numbers[weights + i]! + gain[i]! * scale * error;
-    for (let j = 0; j <= i; j += 1) {
-      const value = numbers[matrix + i * MAX_REGRESSORS + j]! - gain[i]! * gain[j]! * scale;
-      numbers[matrix + i * MAX_REGRESSORS + j] = value;
-      numbers[matrix + j * MAX_REGRESSORS + i] = value;
-    }
-    trace += numbers[matrix + i * (MAX_REGRESSORS + 1)]!;
-  }
-  if (!(trace > 0) || !Number.isFinite(energy)) startRegression(numbers, matrix, weights);
-  else if (trace < TRACE_MAX * MAX_REGRESSORS) {
-    for (let i = 0; i < MAX_REGRESSORS * MAX_REGRESSORS; i += 1)
-      numbers[matrix + i] = numbers[matrix + i]! / FORGETTING;
-  }
+  excite(numbers, matrix, excitation);
+  const step = error / (FORGETTING + excitation.energy);
+  for (let i = 0; i < MAX_REGRESSORS; i += 1) numbers[weights + i] = numbers[weights + i]! + gain[i]! * step;
+  if (!absorb(numbers, matrix, absorbed)) startRegression(numbers, matrix, weights);
 }
 
 function startRegression(numbers: Float64Array, matrix: number, weights: number): void {
-  numbers.fill(0, matrix, matrix + MAX_REGRESSORS * MAX_REGRESSORS);
-  for (let i = 0; i < MAX_REGRESSORS; i += 1) numbers[matrix + i * (MAX_REGRESSORS + 1)] = START;
+  startMatrix(numbers, matrix, MAX_REGRESSORS);
   numbers.fill(0, weights, weights + MAX_REGRESSORS);
-}
-
-function clip(value: number, most: number): number {
-  return value > most ? most : value < -most ? -most : value || 0;
 }

@@ -8,17 +8,21 @@
 /** One wild sample must not decide the race. */
 const LOSS_MAX = 8;
 
-/** Weighted mean of the forecasts that are not NaN. */
-export function combine(weights: Float64Array, at: number, forecasts: Float64Array): number {
+/**
+ * Writes the weighted mean of the forecasts that are not NaN to the place after the last of them. A number that is returned
+ * may have to be allocated, a number in an array never.
+ */
+export function combine(weights: Float64Array, at: number, forecasts: Float64Array): void {
+  const count = forecasts.length - 1;
   let total = 0;
   let sum = 0;
-  for (let i = 0; i < forecasts.length; i += 1) {
+  for (let i = 0; i < count; i += 1) {
     const forecast = forecasts[i]!;
     if (Number.isNaN(forecast)) continue;
     total += weights[at + i]!;
     sum += weights[at + i]! * forecast;
   }
-  return total > 0 ? sum / total : Number.NaN;
+  forecasts[count] = total > 0 ? sum / total : Number.NaN;
 }
 
 /** `losses` in units of the usual loss, NaN for sleepers; they are overwritten. */

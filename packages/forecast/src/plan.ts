@@ -9,18 +9,32 @@ export const HISTORY_STEPS = 4096;
 export const PERIOD_MAX_STEPS = 2048;
 export const COVARIATES_MAX = 4;
 export const BINS = 56;
+/** Where levels of 0.5 and above alone are asked for, what lies below this bin counts as in it. */
+const BIN_OF_UPPER_HALF = 17;
 
 export const SES_COUNT = 5;
 export const TREND_COUNT = 2;
+/** What is left of a trend after each further step. */
+export const TREND_DAMPINGS = [0.9, 0.97] as const;
 export const LINE_COUNT = 1;
 export const MEDIAN_COUNT = 2;
 export const OFFSET_COUNT = 3;
-/** Candidates for each quantile: fast and slow scale, raw window, season. */
-export const CANDIDATES = 4;
+/** Candidates for each quantile: fast and slow scale, raw window, season, and a line through what else is known. */
+export const CANDIDATES = 5;
+/** What that line looks at. */
+export const SIGHTS = 10;
 export const SCALES = 2;
 
 /** Places of the experts of one horizon; a season's come last. */
-export const SEASON_FIRST = 1 + SES_COUNT + TREND_COUNT + LINE_COUNT + MEDIAN_COUNT + 1;
+export const EXPERT = {
+  last: 0,
+  ses: 1,
+  trends: 1 + SES_COUNT,
+  lines: 1 + SES_COUNT + TREND_COUNT,
+  medians: 1 + SES_COUNT + TREND_COUNT + LINE_COUNT,
+  rls: 1 + SES_COUNT + TREND_COUNT + LINE_COUNT + MEDIAN_COUNT,
+} as const;
+export const SEASON_FIRST = EXPERT.rls + 1;
 export const EXPERTS = SEASON_FIRST + OFFSET_COUNT;
 
 /** Which of the season's three curves a level starts from. */
@@ -31,6 +45,9 @@ export const HIGH = 2;
 export type Plan = {
   readonly horizons: readonly number[];
   readonly levels: readonly number[];
+  /** Of each level: which of the season's curves it starts from, and the usual pinball loss there, in deviations. */
+  readonly curves: readonly number[];
+  readonly lossUnits: readonly number[];
   /** Index of the level the scorecard looks at. */
   readonly scoredLevel: number;
   readonly covariates: number;
@@ -45,8 +62,23 @@ export type Plan = {
   readonly rowWidth: number;
   readonly rows: number;
   readonly slotWidth: number;
-  /** First slot of each horizon. */
+  readonly slotsWidth: number;
+  readonly waitsWidth: number;
+  readonly slotWindow: number;
+  readonly slotRegressors: number;
+  /** Of each horizon: every so many forecasts one is learnt from; the slots; the first of them. */
+  readonly strides: readonly number[];
+  readonly slotCounts: readonly number[];
   readonly firstSlot: readonly number[];
+  /** The first of those that wait for their error, one for each step of the horizon. */
+  readonly firstWait: readonly number[];
+  /** How many steps' worth of each trend lie ahead of each horizon. */
+  readonly reaches: readonly number[];
+  /** Bins and curves of the season below the lowest level are not kept. */
+  readonly firstBin: number;
+  readonly bins: number;
+  readonly firstKind: number;
+  readonly kinds: number;
 };
 
 type NumberPart =
@@ -74,9 +106,18 @@ type NumberPart =
   | "marks"
   | "alarm"
   | "alarmScore";
-type SinglePart = "rows" | "slots" | "windows" | "histograms" | "seasonHistograms" | "maxRows" | "alarmFlags";
+type SinglePart =
+  | "lineWeights"
+  | "row"
+  | "waits"
+  | "slots"
+  | "windows"
+  | "histograms"
+  | "seasonHistograms"
+  | "maxRows"
+  | "alarmFlags";
 
-/** Fields of a row: what was known at a step, the same for all horizons. */
+/** Fields of the row: what is known at the newest step, the same for all horizons. */
 export const ROW = {
   last: 0,
   ses: 1,
@@ -89,21 +130,27 @@ export const ROW = {
 
 /** Fields of a slot: what was forecast at a step for one horizon. */
 export const SLOT = {
-  rls: 0,
-  /** The season's profile at that phase; NaN without a season. */
-  middle: 1,
-  center: 2,
-  scales: 3,
-  /** What the season's experts say together, and how far its envelope lies above and below. */
-  seasonCenter: 5,
-  up: 6,
-  down: 7,
+  experts: 0,
+  center: EXPERTS,
+  scales: EXPERTS + 1,
+  /** What the season's experts say together, NaN without a season, and how far its envelope lies above and below. */
+  seasonCenter: EXPERTS + 3,
+  up: EXPERTS + 4,
+  down: EXPERTS + 5,
   /** What a season's error is measured in; negative where the profile is steep. */
-  unit: 8,
+  unit: EXPERTS + 6,
   /** How far the highest of the neighbourhood lies above the middle. */
-  peak: 9,
-  quantiles: 10,
+  peak: EXPERTS + 7,
+  /** 1 when the sample repeated the one before. */
+  repeats: EXPERTS + 8,
+  /** A quantile of each level; the raw window's and the regressors follow, at `plan.slotWindow` and `plan.slotRegressors`. */
+  quantiles: EXPERTS + 9,
 } as const;
+
+/** Forecasts of one horizon that are learnt from wait in about so many slots: neighbours in time say nearly the same. */
+const WAITING = 5;
+/** Of what waits for its error alone: a center and its quick scale. */
+export const WAIT_WIDTH = 2;
 
 /** Views that the maximum within the horizon is foreseen from, and how often it is learnt from one. */
 export const MAX_REGRESSORS = 9;
@@ -138,8 +185,16 @@ export function createPlan({
   const regressors = RLS_LAGS + covariates;
   const rows = horizons.at(-1)! + 1;
   const rowWidth = ROW.windowQuantiles + wide + 1 + covariates;
-  const slotWidth = SLOT.quantiles + wide;
-  const slots = horizons.reduce((sum, steps) => sum + steps, 0);
+  const slotWindow = SLOT.quantiles + wide;
+  const slotRegressors = slotWindow + wide;
+  const slotWidth = slotRegressors + regressors;
+  const strides = horizons.map((steps) => Math.ceil(steps / WAITING));
+  // The newest one lies where the next one to be learnt from will, so that one slot more than wait is enough.
+  const slotCounts = horizons.map((steps, h) => Math.ceil((steps - 1) / strides[h]!) + 1);
+  const firstBin = levels[0]! < 0.5 ? 0 : BIN_OF_UPPER_HALF;
+  const bins = BINS - firstBin;
+  const firstKind = levels[0]! < 0.5 ? LOW : MIDDLE;
+  const kinds = HIGH + 1 - firstKind;
   const numbers = lay<NumberPart>({
     clock: CLOCK_FIELDS,
     smoothers: SMOOTHERS,
@@ -153,7 +208,7 @@ export function createPlan({
     scales: SCALES * count,
     histogramWeights: 2 * SCALES * count,
     zs: SCALES * count * wide,
-    seasonZs: 2 * wide + 2 * 2 * 3,
+    seasonZs: 2 * wide + 2 * 2 * kinds,
     candidates: CANDIDATES * count * wide,
     adaptation: count * wide,
     shifts: count * wide,
@@ -167,22 +222,21 @@ export function createPlan({
     alarmScore: ALARM_SCORE_FIELDS,
   });
   const singles = lay<SinglePart>({
-    rows: rows * rowWidth,
-    slots: slots * slotWidth,
+    lineWeights: SIGHTS * count * wide,
+    row: rowWidth,
+    waits: WAIT_WIDTH * sum(horizons),
+    slots: slotWidth * sum(slotCounts),
     windows: MEDIAN_WINDOWS.reduce((sum, one) => sum + one, 0),
-    histograms: SCALES * count * BINS,
-    seasonHistograms: 2 * 3 * BINS,
+    histograms: SCALES * count * bins,
+    seasonHistograms: 2 * kinds * bins,
     maxRows: maximumRows({ rows }) * (MAX_REGRESSORS + 3),
     alarmFlags: rows,
-  });
-  let slot = 0;
-  const firstSlot = horizons.map((steps) => {
-    slot += steps;
-    return slot - steps;
   });
   return {
     horizons,
     levels,
+    curves: levels.map(curveOf),
+    lossUnits: levels.map(usualLoss),
     scoredLevel: scoredLevel(levels),
     covariates,
     falseAlarmBudget,
@@ -194,7 +248,21 @@ export function createPlan({
     rowWidth,
     rows,
     slotWidth,
-    firstSlot,
+    slotsWidth: slotWidth * sum(slotCounts),
+    waitsWidth: WAIT_WIDTH * sum(horizons),
+    slotWindow,
+    slotRegressors,
+    strides,
+    slotCounts,
+    firstSlot: starts(slotCounts),
+    firstWait: starts(horizons),
+    reaches: horizons.flatMap((steps) =>
+      TREND_DAMPINGS.map((damping) => (damping * (1 - damping ** steps)) / (1 - damping)),
+    ),
+    firstBin,
+    bins,
+    firstKind,
+    kinds,
   };
 }
 
@@ -210,6 +278,21 @@ function scoredLevel(levels: readonly number[]): number {
     levels.findLastIndex((level) => level <= SCORED_LEVEL),
   );
 }
+
+function curveOf(level: number): number {
+  return level > 0.5 ? HIGH : level < 0.5 ? LOW : MIDDLE;
+}
+
+/** Density of the standard normal at its own quantile, which (Tukey's lambda) is right to two digits: enough for a unit. */
+function usualLoss(level: number): number {
+  const z = 4.91 * (level ** 0.14 - (1 - level) ** 0.14);
+  return (1.2533 * Math.exp((-z * z) / 2)) / Math.sqrt(2 * Math.PI);
+}
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0);
+
+/** Where each of several runs begins. */
+const starts = (lengths: readonly number[]) => lengths.map((_, i) => sum(lengths.slice(0, i)));
 
 function lay<Part extends string>(sizes: Record<Part, number>): { total: number; at: Record<Part, number> } {
   let total = 0;

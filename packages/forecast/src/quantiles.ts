@@ -5,20 +5,22 @@
  */
 
 import { isAtom } from "./atoms.ts";
-import { type ScoresWanted, scoreAt, scoresAt } from "./histogram.ts";
+import { type ScoresWanted, scoresAt } from "./histogram.ts";
+import { createPlace, placeOfScale } from "./histogram-places.ts";
 import { combine, learnWeights, seat } from "./mixture.ts";
-import { BINS, CANDIDATES, HIGH, LOW, ROW, SCALES, SLOT } from "./plan.ts";
+import { CANDIDATES, EXPERT, HIGH, LOW, SCALES, SLOT } from "./plan.ts";
+import { followLine, learnLine, lookAt, type Margins } from "./quantile-line.ts";
 import { pinballLoss } from "./scores.ts";
-import { seasonPeriod } from "./season.ts";
-import { baseOf } from "./slots.ts";
+import type { Made } from "./slots.ts";
 import { CLOCK, clock, type State } from "./state.ts";
 
 const FAST = 0;
 const SLOW = 1;
 const WINDOW = 2;
 const SEASON = 3;
+const LINE = 4;
 /** What they weigh at first: the raw window is seldom right where a series remembers its last value. */
-export const CANDIDATE_WEIGHTS = [0.45, 0.45, 0.02, 0.08] as const;
+export const CANDIDATE_WEIGHTS = [0.3, 0.3, 0.02, 0.08, 0.3] as const;
 /** Their race: how fast weights follow losses, and the part dealt out evenly; the rate falls with the root of the horizon. */
 const CANDIDATE_RATE = 0.15;
 const CANDIDATE_SHARE = 0.002;
@@ -32,32 +34,38 @@ const ADAPTATION_MAX = 3;
 const SHIFT = 0.02;
 
 /** Working memory, so that a tick allocates nothing. */
-const candidates = new Float64Array(CANDIDATES);
+/** The candidates of one quantile, and after them what they say together. */
+const candidates = new Float64Array(CANDIDATES + 1);
 const losses = new Float64Array(CANDIDATES);
+const onLine = { place: 0, slot: 0, others: 0, into: candidates, intoAt: LINE };
+const margins: Margins = { window: 0, season: 0 };
 const race = { losses, rate: 0, share: CANDIDATE_SHARE };
-const wanted: ScoresWanted = { levels: new Float64Array(0), total: 0, into: new Float64Array(0), intoAt: 0 };
-
-/** One forecast of one horizon, where its parts lie; made once for all its levels. */
-export type Made = { readonly h: number; readonly row: number; readonly slot: number };
+const histogram = createPlace();
+const place = { h: 0, k: 0, into: histogram };
+const cached: ScoresWanted = { into: new Float64Array(0), intoAt: 0 };
 
 export function writeQuantiles(state: State, series: number, made: Made): void {
   const { plan, numbers, singles } = state;
-  const { h, row, slot } = made;
+  const { h, slot } = made;
   const wide = plan.levels.length;
   let least = clock(state, series, CLOCK.negative) === 0 ? 0 : Number.NEGATIVE_INFINITY;
   const whole = clock(state, series, CLOCK.fractional) === 0;
+  const repeats = singles[slot + SLOT.repeats] === 1;
   cacheScores(state, series, h);
+  look(state, series, made);
   const mixtures = series * plan.numbers + plan.at.candidates + CANDIDATES * h * wide;
   const shifts = series * plan.numbers + plan.at.shifts + h * wide;
   for (let q = 0; q < wide; q += 1) {
-    readCandidates(state, series, q, made);
-    const mixed = combine(numbers, mixtures + CANDIDATES * q, candidates);
-    const value = mixed + numbers[shifts + q]! * singles[slot + SLOT.scales + SLOW]!;
-    const said = isAtom(state, series, { h, row, level: plan.levels[q]! })
-      ? singles[row + ROW.last]!
-      : whole
-        ? Math.round(value)
-        : value;
+    readCandidates(state, series, made, q);
+    addLine(state, series, made, q);
+    combine(numbers, mixtures + CANDIDATES * q, candidates);
+    const value = candidates[CANDIDATES]! + numbers[shifts + q]! * singles[slot + SLOT.scales + SLOW]!;
+    const said =
+      repeats && isAtom(state, series, made, plan.levels[q]!)
+        ? singles[slot + SLOT.experts + EXPERT.last]!
+        : whole
+          ? Math.round(value)
+          : value;
     if (!(said < least)) least = said;
     singles[slot + SLOT.quantiles + q] = least;
   }
@@ -78,39 +86,20 @@ function adaptLevels({ numbers, plan, levels }: State, series: number, h: number
 
 /** Keeps the scores at the adapted levels: they are needed again when the forecast is judged. */
 function cacheScores(state: State, series: number, h: number): void {
-  const { plan, numbers, singles } = state;
-  const base = series * plan.numbers;
-  const wide = plan.levels.length;
+  const { plan, numbers } = state;
   adaptLevels(state, series, h);
-  wanted.levels = state.levels;
-  wanted.into = numbers;
-  for (let histogram = SCALES * h; histogram < SCALES * (h + 1); histogram += 1) {
-    wanted.total = numbers[base + plan.at.histogramWeights + 2 * histogram + 1]!;
-    wanted.intoAt = base + plan.at.zs + histogram * wide;
-    scoresAt(singles, series * plan.singles + plan.in.histograms + histogram * BINS, wanted);
-  }
-  if (h === 0 && seasonPeriod(state, series) > 0) cacheSeasonScores(state, series);
-}
-
-/** The season's errors do not depend on the horizon. */
-function cacheSeasonScores({ plan, numbers, singles }: State, series: number): void {
-  const at = series * plan.numbers + plan.at.seasonZs;
-  const wide = plan.levels.length;
-  for (let q = 0; q < wide; q += 1) {
-    for (let group = 0; group < 2; group += 1) {
-      const histogram = 3 * group + baseOf(plan.levels[q]!);
-      numbers[at + 2 * q + group] = scoreAt(
-        singles,
-        series * plan.singles + plan.in.seasonHistograms + histogram * BINS,
-        plan.levels[q]!,
-        numbers[at + 2 * wide + 2 * histogram + 1]!,
-      );
-    }
+  place.h = h;
+  cached.into = numbers;
+  for (let k = 0; k < SCALES; k += 1) {
+    place.k = k;
+    placeOfScale(state, series, place);
+    cached.intoAt = series * plan.numbers + plan.at.zs + (SCALES * h + k) * plan.levels.length;
+    scoresAt(histogram, state.levels, cached);
   }
 }
 
 /** What each candidate says for quantile `q`; NaN for one that has nothing to say. */
-function readCandidates(state: State, series: number, q: number, { h, row, slot }: Made): void {
+function readCandidates(state: State, series: number, { h, slot }: Made, q: number): void {
   const { plan, numbers, singles } = state;
   const base = series * plan.numbers;
   const wide = plan.levels.length;
@@ -118,43 +107,67 @@ function readCandidates(state: State, series: number, q: number, { h, row, slot 
   const zs = base + plan.at.zs + SCALES * h * wide + q;
   candidates[FAST] = center + singles[slot + SLOT.scales]! * numbers[zs]!;
   candidates[SLOW] = center + singles[slot + SLOT.scales + 1]! * numbers[zs + wide]!;
-  candidates[WINDOW] = singles[row + ROW.windowQuantiles + q]!;
+  candidates[WINDOW] = singles[slot + plan.slotWindow + q]!;
   const seasonal = singles[slot + SLOT.seasonCenter]!;
   if (Number.isNaN(seasonal)) {
     candidates[SEASON] = Number.NaN;
     return;
   }
   const unit = singles[slot + SLOT.unit]!;
-  const kind = baseOf(plan.levels[q]!);
+  const kind = plan.curves[q]!;
   const shift = kind === HIGH ? singles[slot + SLOT.up]! : kind === LOW ? -singles[slot + SLOT.down]! : 0;
-  const flat = numbers[base + plan.at.seasonZs + 2 * q]!;
+  const scores = base + plan.at.seasonZs + 2 * q;
+  const flat = numbers[scores]!;
   const noise = clock(state, series, CLOCK.noise);
   if (unit > 0) {
     candidates[SEASON] = seasonal + shift + unit * flat;
     return;
   }
-  const steep = seasonal + shift - unit * numbers[base + plan.at.seasonZs + 2 * q + 1]!;
+  const steep = seasonal + shift - unit * numbers[scores + 1]!;
   // Where the season is steep its errors are mostly of time, and those end at the peak: above it lies only what is also
   // off where the season is flat. Without this a burst's plateau would get the margin of its edges on top.
   const most = seasonal + Math.max(singles[slot + SLOT.peak]!, shift) + noise * flat;
   candidates[SEASON] = kind === HIGH ? Math.min(steep, most) : steep;
 }
 
-/** `value` is the sample that the forecast was made for. */
-export function learnQuantiles(state: State, series: number, made: Made, value: number): void {
+/** What the line of all levels looks at. */
+function look(state: State, series: number, made: Made): void {
+  readCandidates(state, series, made, state.plan.scoredLevel);
+  margins.window = candidates[WINDOW]!;
+  margins.season = candidates[SEASON]!;
+  lookAt(state, made.slot, margins);
+}
+
+/** The line starts from what the other candidates say together. */
+function addLine(state: State, series: number, { h, slot }: Made, q: number): void {
+  const { plan, numbers } = state;
+  const place = h * plan.levels.length + q;
+  candidates[LINE] = Number.NaN;
+  const weights = series * plan.numbers + plan.at.candidates + CANDIDATES * place;
+  onLine.place = place;
+  onLine.slot = slot;
+  combine(numbers, weights, candidates);
+  onLine.others = candidates[CANDIDATES]!;
+  followLine(state, series, onLine);
+}
+
+export function learnQuantiles(state: State, series: number, made: Made): void {
   const { plan, numbers, singles } = state;
   const { h, slot } = made;
   const wide = plan.levels.length;
-  const single = Math.fround(value);
+  const single = Math.fround(made.value);
   const slow = singles[slot + SLOT.scales + SLOW]!;
-  race.rate = CANDIDATE_RATE / plan.horizons[h]! ** CANDIDATE_EXPONENT;
+  race.rate = (CANDIDATE_RATE * plan.strides[h]!) / plan.horizons[h]! ** CANDIDATE_EXPONENT;
   const mixtures = series * plan.numbers + plan.at.candidates + CANDIDATES * h * wide;
+  look(state, series, made);
   for (let q = 0; q < wide; q += 1) {
     const level = plan.levels[q]!;
     const quantile = singles[slot + SLOT.quantiles + q]!;
     if (single !== quantile) adapt(state, series, h * wide + q, single < quantile);
-    readCandidates(state, series, q, made);
-    const unit = 1 / (lossUnit(level) * slow);
+    readCandidates(state, series, made, q);
+    addLine(state, series, made, q);
+    if (single !== candidates[LINE]) learnLine(state, series, h * wide + q, single < candidates[LINE]!);
+    const unit = 1 / (plan.lossUnits[q]! * slow);
     for (let k = 0; k < CANDIDATES; k += 1) losses[k] = unit * pinballLoss(single, candidates[k]!, level);
     learnWeights(numbers, mixtures + CANDIDATES * q, race);
   }
@@ -166,10 +179,12 @@ function adapt({ numbers, plan }: State, series: number, place: number, covered:
   const shiftAt = series * plan.numbers + plan.at.shifts + place;
   const wide = plan.levels.length;
   const level = plan.levels[place % wide]!;
-  const steps = plan.horizons[Math.floor(place / wide)]!;
+  const h = Math.floor(place / wide);
+  // One in a stride is learnt from, for all of the stride.
+  const part = plan.strides[h]! / plan.horizons[h]!;
   const miss = covered ? level - 1 : level;
-  if (level !== 0.5) numbers[shiftAt] = numbers[shiftAt]! + (SHIFT / steps) * miss;
-  const moved = numbers[at]! + ((ADAPTATION / steps) * miss) / (level * (1 - level));
+  if (level !== 0.5) numbers[shiftAt] = numbers[shiftAt]! + SHIFT * part * miss;
+  const moved = numbers[at]! + (ADAPTATION * part * miss) / (level * (1 - level));
   numbers[at] = Math.min(ADAPTATION_MAX, Math.max(-ADAPTATION_MAX, moved));
 }
 
@@ -184,21 +199,4 @@ export function seatSeasonQuantiles(
     const place = series * plan.numbers + plan.at.candidates + CANDIDATES * (h * plan.levels.length + q);
     seat(numbers, place, { count: CANDIDATES, first: SEASON, share: CANDIDATE_SEAT });
   }
-}
-
-/** Density of the standard normal at its own quantile: the usual pinball loss there, in deviations. */
-const usualLoss = new Map<number, number>();
-
-function lossUnit(level: number): number {
-  const known = usualLoss.get(level);
-  if (known !== undefined) return known;
-  const z = normalQuantile(level);
-  const unit = (1.2533 * Math.exp((-z * z) / 2)) / Math.sqrt(2 * Math.PI);
-  usualLoss.set(level, unit);
-  return unit;
-}
-
-/** Acklam's would be exact to nine digits; this (Tukey's lambda) to two, and enough for a unit. */
-function normalQuantile(level: number): number {
-  return 4.91 * (level ** 0.14 - (1 - level) ** 0.14);
 }

@@ -2,14 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "@understudy/testkit/random";
 import { createForecaster } from "./forecaster.ts";
+import { SLOT } from "./plan.ts";
 import { addOutcome, readScores } from "./scores.ts";
 import { emptyState } from "./series.testing.ts";
 
 test("each level counts the truths at or below its quantile, to the digit of single precision", () => {
   const state = emptyState();
-  const at = state.plan.in.slots;
-  state.singles.set([10, 20.1, 30, 40], at);
-  for (const truth of [5, 10, 20.1, 35]) addOutcome(state, 0, { truth, last: 0, mean: 0, quantiles: at });
+  const slot = state.plan.in.slots;
+  state.singles.fill(0, slot, slot + state.plan.slotWidth);
+  state.singles.set([10, 20.1, 30, 40], slot + SLOT.quantiles);
+  for (const value of [5, 10, 20.1, 35]) addOutcome(state, 0, { h: 0, steps: 1, slot, value });
   const { scored, coverage, coverage95 } = readScores(state, 0);
   assert.equal(scored, 4);
   for (const [q, part] of [0.5, 0.75, 0.75, 1].entries())

@@ -1,6 +1,7 @@
 /** How good the forecasts of a series have been lately, over all horizons, beside what repeating the last value would have done. */
 
-import { SCORE_FIELDS } from "./plan.ts";
+import { EXPERT, SCORE_FIELDS, SLOT } from "./plan.ts";
+import type { Made } from "./slots.ts";
 import type { State } from "./state.ts";
 
 /** Part of the past that each further outcome leaves: about the last 5,000 count. */
@@ -30,12 +31,15 @@ export function pinballLoss(truth: number, quantile: number, level: number): num
   return truth >= quantile ? level * (truth - quantile) : (1 - level) * (quantile - truth);
 }
 
-/** `quantiles` is where those that were forecast begin in `singles`. */
+/** A forecast whose sample has come. */
 export function addOutcome(
   { numbers, singles, plan }: State,
   series: number,
-  { truth, last, mean, quantiles }: { truth: number; last: number; mean: number; quantiles: number },
+  { slot, value: truth }: Made,
 ): void {
+  const last = singles[slot + SLOT.experts + EXPERT.last]!;
+  const mean = singles[slot + SLOT.center]!;
+  const quantiles = slot + SLOT.quantiles;
   const at = series * plan.numbers + plan.at.scores;
   const level = plan.levels[plan.scoredLevel]!;
   const quantile = singles[quantiles + plan.scoredLevel]!;

@@ -3,11 +3,13 @@
  * Vovk, Gammerman & Shafer, 2005): a burst that comes a step early says nothing about the quiet hours.
  */
 
-import { addScore, resetHistogram } from "./histogram.ts";
+import { addScore, resetHistogram, scoreAt } from "./histogram.ts";
+import { createPlace, placeOfSeason } from "./histogram-places.ts";
 import { historyAt, historyLength } from "./history.ts";
 import { periodWindow } from "./period.ts";
-import { BINS, EXPERTS, HIGH, LOW, MIDDLE, SEASON_FIRST, SLOT } from "./plan.ts";
+import { EXPERTS, HIGH, LOW, MIDDLE, SEASON_FIRST, SLOT } from "./plan.ts";
 import { isSteep, type Phase, SMOOTH_STEPS, seasonPeriod } from "./season.ts";
+import type { Made } from "./slots.ts";
 import { CLOCK, clock, type State } from "./state.ts";
 
 /** A season's scores are seeded from its last cycle; beside them little is assumed. */
@@ -17,17 +19,37 @@ const FLAT_MIN = 8;
 /** Where the profile is steep, errors are measured in this part of its range there. */
 const STEEP_UNIT = 1 / 6;
 
+const FLAT = 0;
+const STEEP = 1;
+
+/** Working memory, so that a tick allocates nothing. */
+const histogram = createPlace();
+const place = { steep: false, kind: MIDDLE as number, into: histogram };
+
 /** Groups from `first` on: 0 flat, 1 steep. */
-export function resetSeasonHistograms(state: State, series: number, first = 0): void {
-  const { plan, numbers, singles } = state;
-  for (let k = 3 * first; k < 6; k += 1) {
-    const weights = series * plan.numbers + plan.at.seasonZs + 2 * plan.levels.length + 2 * k;
-    numbers[weights] = 1;
-    numbers[weights + 1] = resetHistogram(
-      singles,
-      series * plan.singles + plan.in.seasonHistograms + k * BINS,
-      SEASON_PRIOR_SCORES,
-    );
+export function resetSeasonHistograms(state: State, series: number, first = FLAT): void {
+  for (let group = first; group <= STEEP; group += 1) {
+    for (let kind = state.plan.firstKind; kind <= HIGH; kind += 1) {
+      lookAtPlace(state, series, { steep: group === STEEP, kind });
+      resetHistogram(histogram, SEASON_PRIOR_SCORES);
+    }
+    cacheSeasonScores(state, series, group === STEEP);
+  }
+}
+
+function lookAtPlace(state: State, series: number, { steep, kind }: { steep: boolean; kind: number }): void {
+  place.steep = steep;
+  place.kind = kind;
+  placeOfSeason(state, series, place);
+}
+
+/** Keeps the score of each level, flat beside steep: a season's errors do not depend on the horizon, so that all forecasts need the same. */
+function cacheSeasonScores(state: State, series: number, steep: boolean): void {
+  const { plan, numbers } = state;
+  const at = series * plan.numbers + plan.at.seasonZs + (steep ? STEEP : FLAT);
+  for (let q = 0; q < plan.levels.length; q += 1) {
+    lookAtPlace(state, series, { steep, kind: plan.curves[q]! });
+    numbers[at + 2 * q] = scoreAt(histogram, plan.levels[q]!);
   }
 }
 
@@ -50,34 +72,27 @@ export function writeSeason(
 }
 
 /** The season's errors do not depend on how far ahead they are made: those of the first horizon serve all. */
-export function learnSeasonScores(
-  state: State,
-  series: number,
-  { h, slot, value }: { h: number; slot: number; value: number },
-): void {
-  const { singles } = state;
+export function learnSeasonScores(state: State, series: number, { h, slot, value }: Made): void {
+  const { singles, plan } = state;
   const seasonal = singles[slot + SLOT.seasonCenter]!;
   if (h > 0 || Number.isNaN(seasonal) || seasonPeriod(state, series) === 0) return;
   const unit = singles[slot + SLOT.unit]!;
-  for (let kind = LOW; kind <= HIGH; kind += 1) {
+  const off = Math.fround(value) - seasonal;
+  for (let kind = plan.firstKind; kind <= HIGH; kind += 1) {
     const shift = kind === HIGH ? singles[slot + SLOT.up]! : kind === LOW ? -singles[slot + SLOT.down]! : 0;
-    addSeasonScore(state, series, { kind, steep: unit < 0, z: (value - seasonal - shift) / Math.abs(unit) });
+    addSeasonScore(state, series, { kind, steep: unit < 0, z: (off - shift) / Math.abs(unit) });
   }
+  cacheSeasonScores(state, series, unit < 0);
 }
 
 function addSeasonScore(
-  { plan, numbers, singles }: State,
+  state: State,
   series: number,
   { kind, steep, z }: { kind: number; steep: boolean; z: number },
 ): void {
-  const histogram = 3 * (steep ? 1 : 0) + kind;
-  addScore(
-    singles,
-    series * plan.singles + plan.in.seasonHistograms + histogram * BINS,
-    z,
-    numbers,
-    series * plan.numbers + plan.at.seasonZs + 2 * plan.levels.length + 2 * histogram,
-  );
+  if (kind < state.plan.firstKind) return;
+  lookAtPlace(state, series, { steep, kind });
+  addScore(histogram, z);
 }
 
 /**
@@ -85,10 +100,9 @@ function addSeasonScore(
  * corrected changes nothing about the flat parts: their errors are kept.
  */
 export function seedSeasonScores(state: State, series: number, { corrected }: { corrected: boolean }): void {
-  const { plan, numbers } = state;
-  const flatTotal =
-    numbers[series * plan.numbers + plan.at.seasonZs + 2 * plan.levels.length + 2 * MIDDLE + 1]!;
-  const first = corrected && flatTotal >= FLAT_MIN ? 1 : 0;
+  lookAtPlace(state, series, { steep: false, kind: MIDDLE });
+  const flatTotal = histogram.weights[histogram.weightAt + 1]!;
+  const first = corrected && flatTotal >= FLAT_MIN ? STEEP : FLAT;
   const period = seasonPeriod(state, series);
   const noise = clock(state, series, CLOCK.noise);
   resetSeasonHistograms(state, series, first);
@@ -105,6 +119,8 @@ export function seedSeasonScores(state: State, series: number, { corrected }: { 
     addSeasonScore(state, series, { kind: MIDDLE, steep, z: (value - middle) / unit });
     addSeasonScore(state, series, { kind: HIGH, steep, z: (value - (steep ? near.high : middle)) / unit });
   }
+  cacheSeasonScores(state, series, false);
+  cacheSeasonScores(state, series, true);
 }
 
 /** Where the profile is flat it is averaged over neighbours, and so is what stands for it. */

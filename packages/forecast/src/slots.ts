@@ -1,18 +1,24 @@
-/** Where the forecasts and rows of one series lie. A horizon of n steps has n slots: one for each forecast that waits for its sample. */
+/**
+ * Where the forecasts of one series lie. Of each horizon one forecast in `stride` is learnt from; it waits in a slot until
+ * its sample comes. Forecasts between two of those lie where the next of them will, each over the one before.
+ */
 
-import { HIGH, LOW, MIDDLE } from "./plan.ts";
+import { WAIT_WIDTH } from "./plan.ts";
 import { CLOCK, clock, type State } from "./state.ts";
 
+/** One forecast of one horizon, where its parts lie, and the sample it was made for once that is known. */
+export type Made = { h: number; steps: number; slot: number; value: number };
+
+/** The slot of a forecast that is learnt from, or of the newest. */
 export function slotOf({ plan }: State, series: number, { h, steps }: { h: number; steps: number }): number {
-  return (
-    series * plan.singles +
-    plan.in.slots +
-    (plan.firstSlot[h]! + (steps % plan.horizons[h]!)) * plan.slotWidth
-  );
+  const place = Math.ceil(steps / plan.strides[h]!) % plan.slotCounts[h]!;
+  return series * plan.singles + plan.in.slots + (plan.firstSlot[h]! + place) * plan.slotWidth;
 }
 
-export function rowOf({ plan }: State, series: number, steps: number): number {
-  return series * plan.singles + plan.in.rows + (steps % plan.rows) * plan.rowWidth;
+/** Where the center of each forecast waits for its error. */
+export function waitOf({ plan }: State, series: number, { h, steps }: { h: number; steps: number }): number {
+  const place = plan.firstWait[h]! + (steps % plan.horizons[h]!);
+  return series * plan.singles + plan.in.waits + WAIT_WIDTH * place;
 }
 
 /** Index in `singles` of the newest forecast of horizon `h`. */
@@ -20,11 +26,7 @@ export function newestSlot(state: State, series: number, h: number): number {
   return slotOf(state, series, { h, steps: clock(state, series, CLOCK.steps) });
 }
 
-export function newestRow(state: State, series: number): number {
-  return rowOf(state, series, clock(state, series, CLOCK.steps));
-}
-
-/** Which of the season's curves a level starts from. */
-export function baseOf(level: number): number {
-  return level > 0.5 ? HIGH : level < 0.5 ? LOW : MIDDLE;
+/** What is known at the newest step that had a sample. */
+export function rowOf({ plan }: State, series: number): number {
+  return series * plan.singles + plan.in.row;
 }

@@ -5,19 +5,33 @@
  */
 
 import { historyAt, historyLength } from "./history.ts";
-import { LINE_COUNT, MEDIAN_COUNT, MEDIAN_WINDOWS, ROW, SES_COUNT, TREND_COUNT } from "./plan.ts";
-import { windowPush, windowQuantile } from "./sorted-window.ts";
+import {
+  EXPERT,
+  LINE_COUNT,
+  MEDIAN_COUNT,
+  MEDIAN_WINDOWS,
+  ROW,
+  SES_COUNT,
+  TREND_COUNT,
+  TREND_DAMPINGS,
+} from "./plan.ts";
+import { windowPush, writeWindowQuantiles } from "./sorted-window.ts";
 import { CLOCK, clock, type State } from "./state.ts";
 
 export const SES_ALPHAS = [0.03, 0.08, 0.2, 0.4, 0.7] as const;
-/** Level and trend gains, and what is left of the trend after each further step. */
-export const DAMPED_TRENDS = [
-  { alpha: 0.5, beta: 0.2, damping: 0.9 },
-  { alpha: 0.25, beta: 0.05, damping: 0.97 },
+/** Level and trend gains; `TREND_DAMPINGS` says what is left of a trend after each further step. */
+const TREND_GAINS = [
+  { alpha: 0.5, beta: 0.2 },
+  { alpha: 0.25, beta: 0.05 },
 ] as const;
 export const LINE_POINTS = 20;
 /** Sums that slide are made again so often, or rounding would add up. */
 const LINE_REFRESH_STEPS = 256;
+
+/** Working memory, so that a tick allocates nothing. */
+const median = { size: 0, levels: [0.5], into: 0 };
+const pushed = { size: 0, oldest: 0, value: 0 };
+const trended = { i: 0, value: 0, first: false };
 
 const SES = 1;
 const TRENDS = SES + SES_COUNT;
@@ -36,7 +50,10 @@ export function observeSmoothers(
     const level = numbers[at + SES + i]!;
     numbers[at + SES + i] = first ? value : level + SES_ALPHAS[i]! * (value - level);
   }
-  for (let i = 0; i < TREND_COUNT; i += 1) observeTrend(numbers, at + TRENDS + 2 * i, { i, value, first });
+  trended.value = value;
+  trended.first = first;
+  for (trended.i = 0; trended.i < TREND_COUNT; trended.i += 1)
+    observeTrend(numbers, at + TRENDS + 2 * trended.i, trended);
 }
 
 function observeTrend(
@@ -44,7 +61,8 @@ function observeTrend(
   at: number,
   { i, value, first }: { i: number; value: number; first: boolean },
 ): void {
-  const { alpha, beta, damping } = DAMPED_TRENDS[i]!;
+  const { alpha, beta } = TREND_GAINS[i]!;
+  const damping = TREND_DAMPINGS[i]!;
   const level = first ? value : numbers[at]!;
   const slope = first ? 0 : damping * numbers[at + 1]!;
   const next = level + slope + alpha * (value - level - slope);
@@ -58,9 +76,10 @@ export function slideWindows(state: State, series: number, value: number): void 
   const { plan, singles } = state;
   let at = series * plan.singles + plan.in.windows;
   for (const width of MEDIAN_WINDOWS) {
-    const size = Math.min(width, steps - 1);
-    const oldest = size === width ? historyAt(state, series, width) : Number.NaN;
-    windowPush(singles, at, { size, oldest, value });
+    pushed.size = Math.min(width, steps - 1);
+    pushed.oldest = pushed.size === width ? historyAt(state, series, width) : Number.NaN;
+    pushed.value = value;
+    windowPush(singles, at, pushed);
     at += width;
   }
   slideLine(state, series, value);
@@ -115,30 +134,28 @@ export function writeSmoothers(state: State, series: number, row: number): void 
   singles[row + ROW.lines + 1] = slope;
   let window = series * plan.singles + plan.in.windows;
   for (let i = 0; i < MEDIAN_COUNT; i += 1) {
-    singles[row + ROW.medians + i] = windowQuantile(singles, window, {
-      size: Math.min(MEDIAN_WINDOWS[i]!, steps),
-      level: 0.5,
-    });
+    median.size = Math.min(MEDIAN_WINDOWS[i]!, steps);
+    median.into = row + ROW.medians + i;
+    writeWindowQuantiles(singles, window, median);
     window += MEDIAN_WINDOWS[i]!;
   }
 }
 
-/** Where the experts of a row stand `steps` ahead: writes all but the RLS and the season, the number of them. */
-export function smootherExperts(
-  singles: Float32Array,
-  row: number,
-  { steps, into }: { steps: number; into: Float64Array },
-): number {
-  let expert = 0;
-  for (let i = 0; i <= SES_COUNT; i += 1) into[expert++] = singles[row + i]!;
+/** Writes where the experts of the row stand at horizon `h`, all but the RLS and the season, to `into`. */
+export function smootherExperts({ singles, plan }: State, row: number, { h, into }: Place): void {
+  for (let i = 0; i <= SES_COUNT; i += 1) singles[into + i] = singles[row + i]!;
   for (let i = 0; i < TREND_COUNT; i += 1) {
-    const { damping } = DAMPED_TRENDS[i]!;
-    const reach = (damping * (1 - damping ** steps)) / (1 - damping);
-    into[expert++] = singles[row + ROW.trends + 2 * i]! + reach * singles[row + ROW.trends + 2 * i + 1]!;
+    const trend = row + ROW.trends + 2 * i;
+    singles[into + EXPERT.trends + i] =
+      singles[trend]! + plan.reaches[TREND_COUNT * h + i]! * singles[trend + 1]!;
   }
+  const steps = plan.horizons[h]!;
   for (let i = 0; i < LINE_COUNT; i += 1) {
-    into[expert++] = singles[row + ROW.lines + 2 * i]! + steps * singles[row + ROW.lines + 2 * i + 1]!;
+    const line = row + ROW.lines + 2 * i;
+    singles[into + EXPERT.lines + i] = singles[line]! + steps * singles[line + 1]!;
   }
-  for (let i = 0; i < MEDIAN_COUNT; i += 1) into[expert++] = singles[row + ROW.medians + i]!;
-  return expert;
+  for (let i = 0; i < MEDIAN_COUNT; i += 1)
+    singles[into + EXPERT.medians + i] = singles[row + ROW.medians + i]!;
 }
+
+type Place = { h: number; into: number };

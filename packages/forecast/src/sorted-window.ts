@@ -33,16 +33,22 @@ function find(sorted: Float32Array, at: number, { size, value }: { size: number;
   return Math.min(low, size - 1);
 }
 
-/** The sample at `level`, with the finite-sample correction: of n samples and one to come it has rank level (n + 1). */
-export function windowQuantile(
+/**
+ * Writes the samples at `levels` from the place `into` of the same array on, with the finite-sample correction: of n samples and
+ * one to come that at a level has rank level (n + 1).
+ */
+export function writeWindowQuantiles(
   sorted: Float32Array,
   at: number,
-  { size, level }: { size: number; level: number },
-): number {
-  const rank = level * (size + 1) - 1;
-  const low = Math.min(size - 1, Math.max(0, Math.floor(rank)));
-  const high = Math.min(size - 1, low + 1);
-  const part = Math.min(1, Math.max(0, rank - low));
-  const [below, above] = [sorted[at + low]!, sorted[at + high]!];
-  return below === above ? below : below + part * (above - below);
+  { size, levels, into }: { size: number; levels: readonly number[]; into: number },
+): void {
+  for (let q = 0; q < levels.length; q += 1) {
+    const rank = levels[q]! * (size + 1) - 1;
+    const low = Math.min(size - 1, Math.max(0, Math.floor(rank)));
+    const high = Math.min(size - 1, low + 1);
+    const part = Math.min(1, Math.max(0, rank - low));
+    const below = sorted[at + low]!;
+    const above = sorted[at + high]!;
+    sorted[into + q] = below === above ? below : below + part * (above - below);
+  }
 }

@@ -3,6 +3,7 @@
  * allocated per tick. Working memory that holds nothing from one tick to the next is shared by all series.
  */
 
+import { createExcitation, type Excitation } from "./least-squares.ts";
 import { EXPERTS, HISTORY_STEPS, MARK_SCORES, MARKS, PERIOD_MAX_STEPS, type Plan } from "./plan.ts";
 
 export type State = {
@@ -16,9 +17,9 @@ export type State = {
   /** What was foreseen of the maximum at past steps: its unit, and scores in 1/256 of it; see alarm-limits.ts. */
   readonly markUnits: Float32Array;
   readonly markScores: Int16Array;
+  /** What the experts of one horizon say, and after them what they say together. */
   readonly experts: Float64Array;
-  readonly regressors: Float64Array;
-  readonly gain: Float64Array;
+  readonly excitation: Excitation;
   readonly levels: Float64Array;
 };
 
@@ -50,9 +51,8 @@ export function createState(plan: Plan, series: number): State {
     profiles: new Float32Array(series * PERIOD_MAX_STEPS),
     markUnits: new Float32Array(series * MARKS),
     markScores: new Int16Array(series * MARKS * MARK_SCORES),
-    experts: new Float64Array(EXPERTS),
-    regressors: new Float64Array(plan.regressors),
-    gain: new Float64Array(plan.regressors),
+    experts: new Float64Array(EXPERTS + 1),
+    excitation: createExcitation(plan.regressors),
     levels: new Float64Array(plan.levels.length),
   };
   return state;

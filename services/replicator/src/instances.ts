@@ -98,7 +98,7 @@ export function openInstances(parts: {
     const [before, order] = [running.get(key), orders.get(key) ?? RESTARTED];
     if (!before || stop.signal.aborted) return;
     ended.get(key)?.abort();
-    const again = await driver.restart(before, requestOf(member, order), STOP_GRACE_MS);
+    const again = await begun(member, driver.restart(before, requestOf(member, order), STOP_GRACE_MS));
     watch(again);
     post({ kind: "started", member, running: again });
     const untilMs = performance.now() + parts.spec().run.readyWithinMs;
@@ -117,6 +117,16 @@ export function openInstances(parts: {
     const instance = await driver.start(requestOf(member, order));
     watch(instance);
     return instance;
+  }
+
+  /** Whoever wants to end the instance waits for it. */
+  async function begun<T>(member: Member, started: Promise<T>): Promise<T> {
+    starting.set(keyOf(member), started);
+    try {
+      return await started;
+    } finally {
+      if (starting.get(keyOf(member)) === started) starting.delete(keyOf(member));
+    }
   }
 
   async function place({ instance }: Member): Promise<void> {
@@ -149,15 +159,7 @@ export function openInstances(parts: {
     list: async () => (await driver.list()).filter((each) => each.resource === parts.spec().name),
     watch,
     place,
-    start: async (member, order) => {
-      const started = start(member, order);
-      starting.set(keyOf(member), started);
-      try {
-        return await started;
-      } finally {
-        if (starting.get(keyOf(member)) === started) starting.delete(keyOf(member));
-      }
-    },
+    start: (member, order) => begun(member, start(member, order)),
     setRole,
     running: (member) => running.get(keyOf(member)),
     answers: async (member) => {
@@ -170,11 +172,7 @@ export function openInstances(parts: {
       const instance = running.get(keyOf(member));
       if (instance) await driver.signal(instance, name);
     },
-    restart: (member) => {
-      const work = restart(member);
-      starting.add(work);
-      return work.finally(() => starting.delete(work));
-    },
+    restart,
     fence,
     stop: async (member) => {
       await starting.get(keyOf(member))?.catch(() => undefined);

@@ -90,7 +90,7 @@ export function openInstances(parts: {
 
   function requestOf(member: Member, role: RoleOrder): StartRequest {
     const stateDir = folders.stateDir(member.instance);
-    return { resource: parts.spec().name, ...member, stateDir, role, env: {} };
+    return { resource: parts.spec().name, ...member, stateDir, role, env: parts.env() };
   }
 
   async function restart(member: Member): Promise<void> {

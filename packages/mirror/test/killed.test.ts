@@ -12,6 +12,7 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Position } from "@understudy/model/position";
 import { PREPARED_BYTES } from "../src/journal.ts";
+import { VERSION_FILE } from "../src/target-versions.ts";
 import { attach, caughtUp, openWorld, until, type World } from "./ends.ts";
 import type { ShadowProcessOptions } from "./shadow-process.ts";
 
@@ -149,8 +150,8 @@ test("a shadow killed while contents move between names and places shows one ver
   for (let file = 0; file < 8; file += 1) writeFileSync(at(`in/f${file}`), fill(file, 40_000 + file));
   writeFileSync(at("large"), fill(99, 1_500_000));
   const contents = (name: string): Map<string, string> => {
-    const files = readdirSync(world.at(name, "."), { recursive: true, withFileTypes: true }).filter((each) =>
-      each.isFile(),
+    const files = readdirSync(world.at(name, "."), { recursive: true, withFileTypes: true }).filter(
+      (each) => each.isFile() && each.name !== VERSION_FILE,
     );
     return new Map(
       files.map((each) => {

@@ -8,7 +8,9 @@ import { promisify } from "node:util";
 
 const runFile = promisify(execFile);
 
-const SUBNET = "10.77.1";
+/** Of its own for each process: two tests at once must not have the same route on this machine. */
+const SUBNET = `10.${100 + (process.pid % 100)}.${Math.floor(process.pid / 100) % 250}`;
+/** Only the two hosts ever see it. */
 const DEDICATED = "10.77.9";
 const HOSTS_MAX = 9;
 

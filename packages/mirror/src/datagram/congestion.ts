@@ -20,6 +20,11 @@ const CRUISE_GAIN = 0.99;
 const WINDOW_GAIN = 2;
 /** Beside a flow that fills the queue, ours has to lie in the queue as well. */
 const CONTEND_GAIN = 4;
+/** Beside a flow that keeps a queue without filling it, as BBR does. */
+const CROWD_GAIN = 2.5;
+const CROWD_ROUNDS = 16;
+/** The window decides there, not the pace. */
+const CONTEND_PACE = 1.2;
 const CRUISE_ROUNDS = 6;
 const WINDOW_FIRST = 64;
 const WINDOW_MIN = 8;
@@ -39,6 +44,8 @@ const LOSS_BASE_MAX = 0.15;
 const COLLAPSE_LOSS = 0.25;
 /** Losses by congestion: this many deviations above the usual. */
 const LOSS_DEVIATIONS = 4;
+/** A queue that stays short for so long has nobody else in it. */
+const CALM_MS = 2_000;
 const QUEUE_SHORT_MS = 3;
 const QUEUE_SHORT_SHARE = 0.12;
 
@@ -68,8 +75,12 @@ type Round = { acked: number; lost: number; rttSum: number; rttCount: number };
 
 export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, startMs: number): Congestion {
   const rates = recentMax(RATE_ROUNDS);
+  const recent = recentMin(CROWD_ROUNDS);
   const calmest = recentMin(RTT_SPAN_MS);
   const busiest = recentMax(RTT_SPAN_MS);
+  const lately = recentMin(3);
+  let reports = 0;
+  let calmSinceMs = startMs;
   let phase: Phase = "startup";
   let phaseSince = { round: 0, ms: startMs, rate: 0 };
   let round = 0;
@@ -90,6 +101,8 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
   function enter(next: Phase): void {
     phase = next;
     phaseSince = { round, ms: nowMs, rate: bandwidth() };
+    // What we overfilled ourselves is nobody else's queue.
+    if (next === "drain") judgeFrom = round + 3;
     if (next === "startup") [plateau, flatRounds] = [bandwidth(), 0];
     if (next === "rtt") probedMinMs = Number.POSITIVE_INFINITY;
   }
@@ -98,6 +111,8 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
     srttMs += (rttMs - srttMs) / 8;
     current.rttSum += rttMs;
     current.rttCount += 1;
+    lately.add(rttMs, reports);
+    reports += 1;
     if (phase === "rtt") probedMinMs = Math.min(probedMinMs, rttMs);
     if (rttMs <= minRttMs + Math.max(0.7, minRttMs / 64)) minRttAtMs = nowMs;
     minRttMs = Math.min(minRttMs, rttMs);
@@ -110,6 +125,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
     const sent = acked + lost;
     if (sent === 0 || rttCount === 0) return;
     const meanMs = rttSum / rttCount;
+    recent.add(meanMs, round);
     calmest.add(meanMs, nowMs);
     busiest.add(meanMs, nowMs);
     const [low, high] = [calmest.value!, busiest.value!];
@@ -119,20 +135,20 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
       const spread = high - low;
       const unusual = LOSS_DEVIATIONS * Math.max(lossDeviation, Math.sqrt((lossBase * (1 - lossBase)) / sent)) + 0.5 / sent;
       const crowded = spread > Math.max(5, low / 10) && meanMs > low + spread / 2;
-      if (excess > COLLAPSE_LOSS) collapse();
+      if (excess > (cubic ? 2 : 1) * COLLAPSE_LOSS) collapse();
       else if (excess > unusual && crowded && phase !== "startup") yieldTo();
     }
     if (meanMs < low + Math.max(QUEUE_SHORT_MS, low * QUEUE_SHORT_SHARE)) {
+      if (nowMs - calmSinceMs > CALM_MS) cubic = undefined;
       lossDeviation += LOSS_WEIGHT * (Math.abs(excess) - lossDeviation);
       lossBase = Math.min(LOSS_BASE_MAX, Math.max(0, lossBase + LOSS_WEIGHT * excess));
-    }
+    } else calmSinceMs = nowMs;
     if (phase === "startup") watchGrowth(meanMs);
   }
 
   /** The path has become another one: what was measured before is of no use. */
   function collapse(): void {
     rates.reset(lastRate, round);
-    judgeFrom = round + 2;
     cubic = undefined;
     enter("drain");
   }
@@ -159,7 +175,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
     const drained = flying <= (bdp() + bandwidth() * (reportMs() / 2 + 1)) / alive();
     switch (phase) {
       case "startup":
-        if (srttMs > minRtt() * 1.5 + 5) enter("drain");
+        if (lately.value! > minRtt() * 1.25 + 4) enter("drain");
         break;
       case "drain":
         if (drained || elapsedMs > 3 * srttMs) enter("cruise");
@@ -198,8 +214,13 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
       case "up":
       case "down":
       case "cruise":
-        return ((contending() ? CONTEND_GAIN : WINDOW_GAIN) * bdp() + slack) / alive();
+        return (windowGain() * bdp() + slack) / alive();
     }
+  }
+
+  function windowGain(): number {
+    if (cubic) return CONTEND_GAIN;
+    return recent.value! > minRtt() * 1.2 + 4 ? CROWD_GAIN : WINDOW_GAIN;
   }
 
   const contending = () => cubic !== undefined;
@@ -237,11 +258,11 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
     get rate() {
       const own = (gain() * bandwidth()) / alive();
       if (!cubic || phase === "rtt") return own;
-      return Math.max(own, (1.1 * (cubic.at(nowMs))) / srttMs);
+      return Math.max(own, (CONTEND_PACE * cubic.at(nowMs)) / srttMs);
     },
     get window() {
       const own = Math.max(WINDOW_MIN, ownWindow());
-      return cubic ? Math.min(own, cubic.at(nowMs) + bandwidth() * reportMs() / 2) : own;
+      return cubic ? Math.min(own, cubic.at(nowMs) + unreported()) : own;
     },
     get rttMs() {
       return srttMs;

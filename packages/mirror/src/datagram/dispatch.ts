@@ -14,6 +14,8 @@ const PING_MS_MAX = 200;
 export type DispatchOptions = {
   /** The next piece never sent before; undefined while there is none, or no room for it. */
   readonly fresh: () => number | undefined;
+  /** False for a piece that arrived after all: it is not sent again. */
+  readonly isWanted: (piece: number) => boolean;
   readonly reportMs: () => number;
   readonly rttMs: number;
   /** Packets per ms, at most. */
@@ -34,7 +36,7 @@ export interface Dispatch {
   readonly sent: { packets: number; repairs: number };
 }
 
-export function dispatch({ fresh, reportMs, rttMs, rateMax = Number.POSITIVE_INFINITY }: DispatchOptions, startMs: number): Dispatch {
+export function dispatch({ fresh, isWanted, reportMs, rttMs, rateMax = Number.POSITIVE_INFINITY }: DispatchOptions, startMs: number): Dispatch {
   const board = scoreboard();
   const path = congestion({ reportMs, rttMs }, startMs);
   const pace = pacer();
@@ -43,10 +45,11 @@ export function dispatch({ fresh, reportMs, rttMs, rateMax = Number.POSITIVE_INF
   let [repairsDone, sentAtMs, heardAtMs] = [0, startMs, startMs];
 
   function nextPiece(): number | undefined {
-    if (repairsDone < repairs.length) {
+    while (repairsDone < repairs.length) {
       const piece = repairs[repairsDone]!;
       repairsDone += 1;
       if (repairsDone === repairs.length) [repairs.length, repairsDone] = [0, 0];
+      if (!isWanted(piece)) continue;
       sent.repairs += 1;
       return piece;
     }

@@ -29,7 +29,7 @@ export function ourFlow(
   let [newestAtUs, highestAtMs] = [0, 0];
   const reportMs = () => Math.max(10, Math.min(50, core.congestion.rttMs / 4));
   const core: Dispatch = dispatch(
-    { fresh: () => (next < pieces ? next++ : undefined), reportMs: () => (core ? reportMs() : 12), rttMs },
+    { fresh: () => (next < pieces ? next++ : undefined), isWanted: () => true, reportMs: () => (core ? reportMs() : 12), rttMs },
     startMs,
   );
 

@@ -42,7 +42,7 @@ export function dispatch({ fresh, isWanted, reportMs, rttMs, rateMax = Number.PO
   const pace = pacer();
   const repairs: number[] = [];
   const sent = { packets: 0, repairs: 0 };
-  let [repairsDone, sentAtMs, heardAtMs] = [0, startMs, startMs];
+  let [repairsDone, sentAtMs, heardAtMs, toldFloor, toldAtMs] = [0, startMs, startMs, 0, startMs];
 
   function nextPiece(): number | undefined {
     while (repairsDone < repairs.length) {
@@ -58,6 +58,8 @@ export function dispatch({ fresh, isWanted, reportMs, rttMs, rateMax = Number.PO
 
   function pingIsDue(nowMs: number): boolean {
     if (board.full) return false;
+    // The floor has to reach the receiver while data flows as well.
+    if (board.floor > toldFloor && nowMs - toldAtMs >= reportMs()) return true;
     // Quick while news matters, rare when there is nothing to hear or nobody answers.
     const silentMs = nowMs - heardAtMs;
     const quick = Math.max(PING_MS_MIN, path.rttMs / 8, silentMs / 8);
@@ -67,11 +69,13 @@ export function dispatch({ fresh, isWanted, reportMs, rttMs, rateMax = Number.PO
   function send(piece: number, nowMs: number): Outgoing {
     sentAtMs = nowMs;
     sent.packets += 1;
+    if (piece === PING) [toldFloor, toldAtMs] = [board.floor, nowMs];
     return { packet: board.send(piece, nowMs), piece };
   }
 
   return {
     next(nowMs) {
+      if (pingIsDue(nowMs)) return send(PING, nowMs);
       if (!board.full && board.flying < path.window && pace.allowance(nowMs, Math.min(rateMax, path.rate)) >= 1) {
         const piece = nextPiece();
         if (piece !== undefined) {
@@ -80,7 +84,7 @@ export function dispatch({ fresh, isWanted, reportMs, rttMs, rateMax = Number.PO
         }
         board.markAppLimited();
       }
-      return pingIsDue(nowMs) ? send(PING, nowMs) : undefined;
+      return undefined;
     },
     hear(report, nowMs) {
       const news = board.hear(report, nowMs);

@@ -34,7 +34,7 @@ export function ourFlow(
   );
 
   function arrive(packet: number, piece: number, floor: number): void {
-    seen.raiseFloor(floor);
+    if (piece === PING) seen.raiseFloor(floor);
     const isHighest = packet > seen.highest;
     if (!seen.add(packet)) return;
     newestAtUs = Math.round(events.nowMs * 1000) >>> 0;

@@ -7,6 +7,7 @@ import type { SecureContextOptions } from "node:tls";
 import type { Clock } from "@understudy/model/clock";
 import type { Consistency } from "@understudy/model/policy";
 import type { Epoch, Position, Version } from "@understudy/model/position";
+import type { SeedOver } from "./datagram/choice.ts";
 
 export type MirroredState = {
   readonly resource: string;
@@ -30,6 +31,8 @@ export type ShadowProgress = {
   readonly deltaBytes: number;
   readonly seedDoneBytes: number;
   readonly seedTotalBytes: number;
+  /** How its seed goes or went; deltas always go over TLS. */
+  readonly transport: "tls" | "udp";
 };
 
 export interface MirrorPrimary {
@@ -62,6 +65,10 @@ export type OpenPrimary = (options: {
   readonly onError: (error: Error) => void;
   /** Which common names may be at the other end; by default replicators only. */
   readonly allows?: (name: string) => boolean;
+  /** "auto" by default: a probe before each seed decides. */
+  readonly seedOver?: SeedOver;
+  /** What a seed over UDP may take of the link. */
+  readonly limitMbps?: number;
 }) => Promise<MirrorPrimary>;
 
 export interface MirrorShadow {

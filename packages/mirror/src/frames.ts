@@ -25,9 +25,11 @@ import {
   pathText,
   pick,
 } from "./change.ts";
+import { TOKEN_BYTES } from "./datagram/keys.ts";
 import type { Entry } from "./manifest.ts";
 
-export const PROTOCOL_VERSION = 1;
+/** 2: seeds over UDP are offered, answered and ended. */
+export const PROTOCOL_VERSION = 2;
 export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 /** What a sender fills a frame with: large enough for speed, small enough to keep memory low. */
 export const FRAME_BYTES_AIM = 1024 * 1024;
@@ -75,7 +77,13 @@ export type Frame =
   | { readonly type: "change"; readonly change: Change }
   | { readonly type: "end"; readonly position: Position; readonly changes: number }
   | { readonly type: "heartbeat"; readonly position: Position }
-  | { readonly type: "progress"; readonly durable: Position; readonly visible: Position };
+  | { readonly type: "progress"; readonly durable: Position; readonly visible: Position }
+  /** The seed could come over UDP; keys are exported from this TLS session under the token. */
+  | { readonly type: "seedOffer"; readonly token: Uint8Array }
+  /** The port to send it to; 0: not here. */
+  | { readonly type: "seedAnswer"; readonly port: number }
+  /** All that came or will come over UDP, in bytes; what follows on this link comes after it. */
+  | { readonly type: "seedEnd"; readonly bytes: number };
 
 const TYPES = [
   "hello",
@@ -89,6 +97,9 @@ const TYPES = [
   "end",
   "heartbeat",
   "progress",
+  "seedOffer",
+  "seedAnswer",
+  "seedEnd",
 ] as const satisfies readonly Frame["type"][];
 
 /** With its length prefix, ready to send. */
@@ -147,6 +158,15 @@ function encodeFields(out: ByteWriter, frame: Frame): void {
     case "heartbeat":
       encodePosition(out, frame.position);
       break;
+    case "seedOffer":
+      out.raw(frame.token);
+      break;
+    case "seedAnswer":
+      out.u16(frame.port);
+      break;
+    case "seedEnd":
+      out.u53(frame.bytes);
+      break;
   }
 }
 
@@ -191,6 +211,12 @@ function decodeFields(type: Frame["type"], from: ByteReader): Frame {
       return { type, position: decodePosition(from), changes: from.u32() };
     case "heartbeat":
       return { type, position: decodePosition(from) };
+    case "seedOffer":
+      return { type, token: from.raw(TOKEN_BYTES) };
+    case "seedAnswer":
+      return { type, port: from.u16() };
+    case "seedEnd":
+      return { type, bytes: from.u53() };
   }
 }
 

@@ -33,7 +33,7 @@ const PROGRESS_MS = 200;
 type PrimaryOptions = Parameters<OpenPrimary>[0];
 
 export const openPrimary: OpenPrimary = async (options) => {
-  const { state, epoch, tls, clock, tickMs, onError, allows } = options;
+  const { state, epoch, tls, clock, tickMs, onError, allows, seedOver = "auto", limitMbps } = options;
   const bookmark = await takeOver(options);
   const start = startingPoint(bookmark.current, options);
   const capture = await openCapture(options).catch((error) => {
@@ -122,6 +122,7 @@ export const openPrimary: OpenPrimary = async (options) => {
       gate.exclusive(() => work(sealNow)),
     bootMs: clock.bootMs,
     transport: tlsTransport({ tls, ...(allows && { allows }) }),
+    seed: { over: seedOver, ...(limitMbps !== undefined && { limitMbps }) },
     onChange: changed,
     onError,
   };

@@ -9,6 +9,7 @@ import type { Consistency } from "@understudy/model/policy";
 import { POSITION_ZERO, type Position } from "@understudy/model/position";
 import { systemClock } from "@understudy/service/clock";
 import { createAuthority, issueCertificate, readTls, type TlsMaterial } from "@understudy/service/tls";
+import type { SeedOver } from "../src/datagram/choice.ts";
 import type { MirroredState, MirrorListener, MirrorPrimary, MirrorShadow } from "../src/engine.ts";
 import { listenMirror } from "../src/listener.ts";
 import { openPrimary } from "../src/primary.ts";
@@ -30,6 +31,7 @@ export type World = {
     epoch?: number;
     from?: Position;
     tls?: TlsMaterial;
+    seedOver?: SeedOver;
   }): Promise<MirrorPrimary>;
   shadow(listener: MirrorListener, options: { name: string; incarnation?: string }): Promise<MirrorShadow>;
   stateOf(name: string): MirroredState;
@@ -73,7 +75,13 @@ export async function openWorld(
     at: (name, path) => join(stateOf(name).dir, path),
     listen: async (port = 0) =>
       own(await listenMirror({ host: "127.0.0.1", port, tls, clock: systemClock, onError })),
-    primary: async ({ name = "one", epoch = 1, from = POSITION_ZERO, tls: other = tls } = {}) =>
+    primary: async ({
+      name = "one",
+      epoch = 1,
+      from = POSITION_ZERO,
+      tls: other = tls,
+      seedOver = "auto",
+    } = {}) =>
       own(
         await openPrimary({
           state: stateOf(name),
@@ -84,6 +92,7 @@ export async function openWorld(
           clock: systemClock,
           workDir: join(dir, name, "work"),
           onError,
+          seedOver,
         }),
       ),
     shadow: async (listener, { name, incarnation = "i1" }) =>

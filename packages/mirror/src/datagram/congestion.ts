@@ -133,7 +133,8 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
     const excess = share - lossBase;
     if (round >= judgeFrom) {
       const spread = high - low;
-      const unusual = LOSS_DEVIATIONS * Math.max(lossDeviation, Math.sqrt((lossBase * (1 - lossBase)) / sent)) + 0.5 / sent;
+      const unusual =
+        LOSS_DEVIATIONS * Math.max(lossDeviation, Math.sqrt((lossBase * (1 - lossBase)) / sent)) + 0.5 / sent;
       const crowded = spread > Math.max(5, low / 10) && meanMs > low + spread / 2;
       if (excess > (cubic ? 2 : 1) * COLLAPSE_LOSS) collapse();
       else if (excess > unusual && crowded && phase !== "startup") yieldTo();
@@ -181,7 +182,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
         if (drained || elapsedMs > 3 * srttMs) enter("cruise");
         break;
       case "up":
-        if (elapsedMs > minRtt() && flying >= (UP_GAIN * bdp()) / alive() || elapsedMs > 2 * srttMs) {
+        if ((elapsedMs > minRtt() && flying >= (UP_GAIN * bdp()) / alive()) || elapsedMs > 2 * srttMs) {
           enter(bandwidth() > phaseSince.rate * 1.2 ? "startup" : "down");
         }
         break;

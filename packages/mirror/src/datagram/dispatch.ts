@@ -36,7 +36,10 @@ export interface Dispatch {
   readonly sent: { packets: number; repairs: number };
 }
 
-export function dispatch({ fresh, isWanted, reportMs, rttMs, rateMax = Number.POSITIVE_INFINITY }: DispatchOptions, startMs: number): Dispatch {
+export function dispatch(
+  { fresh, isWanted, reportMs, rttMs, rateMax = Number.POSITIVE_INFINITY }: DispatchOptions,
+  startMs: number,
+): Dispatch {
   const board = scoreboard();
   const path = congestion({ reportMs, rttMs }, startMs);
   const pace = pacer();
@@ -76,7 +79,11 @@ export function dispatch({ fresh, isWanted, reportMs, rttMs, rateMax = Number.PO
   return {
     next(nowMs) {
       if (pingIsDue(nowMs)) return send(PING, nowMs);
-      if (!board.full && board.flying < path.window && pace.allowance(nowMs, Math.min(rateMax, path.rate)) >= 1) {
+      if (
+        !board.full &&
+        board.flying < path.window &&
+        pace.allowance(nowMs, Math.min(rateMax, path.rate)) >= 1
+      ) {
         const piece = nextPiece();
         if (piece !== undefined) {
           pace.spend(1);

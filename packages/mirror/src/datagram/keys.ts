@@ -56,7 +56,11 @@ export function openBlock(keys: DatagramKeys, block: number, sealed: Uint8Array)
   return open({ key: keys.blocks, nonce: nonceOf(BLOCK_NONCE, block), sealed });
 }
 
-export function sealSmall(key: Uint8Array, kind: SealedKind, { number, body }: { number: number; body: Uint8Array }): Buffer {
+export function sealSmall(
+  key: Uint8Array,
+  kind: SealedKind,
+  { number, body }: { number: number; body: Uint8Array },
+): Buffer {
   const prefix = sealedPrefix(kind, number);
   const cipher = createCipheriv("aes-256-gcm", key, nonceOf(prefix[0]!, number));
   cipher.setAAD(prefix);

@@ -4,7 +4,14 @@
  */
 
 import { type DatagramKeys, headerTags, sealBlock } from "./keys.ts";
-import { FRAGMENTS_MAX, fragmentsOf, GCM_TAG_BYTES, HEADER_BYTES, NUMBER_MAX, writeHeader } from "./packets.ts";
+import {
+  FRAGMENTS_MAX,
+  fragmentsOf,
+  GCM_TAG_BYTES,
+  HEADER_BYTES,
+  NUMBER_MAX,
+  writeHeader,
+} from "./packets.ts";
 
 export interface Outbox {
   /** Of one block's plain bytes, at most. */
@@ -39,7 +46,12 @@ export function outbox(keys: DatagramKeys, { fragmentBytes }: { fragmentBytes: n
       const sealed = sealBlock(keys, number, block.plain);
       block.laid = Buffer.alloc(sealed.length + block.fragments * HEADER_BYTES);
       for (let index = 0; index < block.fragments; index += 1) {
-        sealed.copy(block.laid, index * stride + HEADER_BYTES, index * fragmentBytes, (index + 1) * fragmentBytes);
+        sealed.copy(
+          block.laid,
+          index * stride + HEADER_BYTES,
+          index * fragmentBytes,
+          (index + 1) * fragmentBytes,
+        );
       }
     }
     return block as Block & { laid: Buffer };
@@ -54,7 +66,8 @@ export function outbox(keys: DatagramKeys, { fragmentBytes }: { fragmentBytes: n
       return count;
     },
     push(plain) {
-      if (plain.length === 0 || plain.length > blockBytes) throw new RangeError(`block of ${plain.length} bytes`);
+      if (plain.length === 0 || plain.length > blockBytes)
+        throw new RangeError(`block of ${plain.length} bytes`);
       if (count >= NUMBER_MAX) throw new RangeError("no block numbers left");
       const fragments = Math.ceil((plain.length + GCM_TAG_BYTES) / fragmentBytes);
       blocks.set(count, { plain, fragments, redone: 0 });

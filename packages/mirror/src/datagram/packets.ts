@@ -77,7 +77,11 @@ export function fragmentsOf(bytesPerFragment: number): number {
   return Math.min(FRAGMENTS_MAX, Math.floor(BLOCK_BYTES_MAX / bytesPerFragment));
 }
 
-export function writeHeader(into: Buffer, at: number, { isLast, fragment, packet, block, tag }: DataHeader): void {
+export function writeHeader(
+  into: Buffer,
+  at: number,
+  { isLast, fragment, packet, block, tag }: DataHeader,
+): void {
   into[at] = (DATAGRAM_VERSION << 4) | (isLast ? KINDS.last : KINDS.data);
   into[at + 1] = fragment;
   into.writeUInt32LE(packet, at + 2);

@@ -45,7 +45,9 @@ export function prober(startMs: number, mtuMax: number = MTU_MAX): Prober {
     due(nowMs) {
       if (heard.size > 0 || tries === TRIES || nowMs < startMs + tries * TRY_MS) return [];
       tries += 1;
-      const large = SIZES.filter((size) => size <= mtuMax).flatMap((size) => Array(COPIES).fill(size) as number[]);
+      const large = SIZES.filter((size) => size <= mtuMax).flatMap(
+        (size) => Array(COPIES).fill(size) as number[],
+      );
       const first = sizes.length;
       sizes.push(...large, ...(Array(SMALL_COUNT).fill(SMALL_BYTES) as number[]));
       for (let number = first; number < sizes.length; number += 1) sentMs[number] = nowMs;

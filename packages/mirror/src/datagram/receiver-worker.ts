@@ -13,9 +13,9 @@ import {
   MTU_MAX,
   NUMBER_MAX,
   REDO_MAX,
+  RUNS_MAX,
   readHeader,
   readSealed,
-  RUNS_MAX,
   type Sealed,
 } from "./packets.ts";
 import { PROBES_MAX } from "./probe.ts";
@@ -70,10 +70,9 @@ function fail(code: "garbage" | "unreachable", reason: string): void {
 
 function tick(): void {
   const nowMs = performance.now();
-  if (nowMs - heardAtMs > SILENCE_MS_MAX) {
-    return fail("unreachable", `nothing came over UDP for ${SILENCE_MS_MAX / 1000} s`);
-  }
-  reportIfDue(nowMs);
+  if (nowMs - heardAtMs > SILENCE_MS_MAX)
+    fail("unreachable", `nothing came over UDP for ${SILENCE_MS_MAX / 1000} s`);
+  else reportIfDue(nowMs);
 }
 
 function receive(datagram: Buffer, from: RemoteInfo): void {
@@ -104,7 +103,7 @@ function arrive(packet: number, nowMs: number): void {
 
 function receiveSealed(datagram: Buffer, { from, nowMs }: { from: RemoteInfo; nowMs: number }): void {
   const sealed = readSealed(datagram);
-  if (sealed?.kind === "probe") return echo(sealed, from);
+  if (sealed?.kind === "probe") echo(sealed, from);
   if (sealed?.kind !== "status" || !packets.wants(sealed.number)) return;
   const body = openSmall(keys.fromSender, sealed);
   const status = body && decodeStatus(body);
@@ -122,7 +121,11 @@ function echo(sealed: Sealed, from: RemoteInfo): void {
   probed.add(number);
   peer ??= from;
   heardAtMs = performance.now();
-  socket.send(sealSmall(keys.fromReceiver, "echo", { number, body: Buffer.alloc(0) }), from.port, from.address);
+  socket.send(
+    sealSmall(keys.fromReceiver, "echo", { number, body: Buffer.alloc(0) }),
+    from.port,
+    from.address,
+  );
 }
 
 function reportIfDue(nowMs: number): void {
@@ -140,7 +143,11 @@ function reportIfDue(nowMs: number): void {
     redo: box.redo.slice(0, REDO_MAX),
     runs: packets.runs(RUNS_MAX),
   });
-  socket.send(sealSmall(keys.fromReceiver, "report", { number: reportNumber, body }), peer.port, peer.address);
+  socket.send(
+    sealSmall(keys.fromReceiver, "report", { number: reportNumber, body }),
+    peer.port,
+    peer.address,
+  );
   reportNumber += 1;
   [reportedAtMs, changed] = [nowMs, false];
 }

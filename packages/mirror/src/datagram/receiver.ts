@@ -25,7 +25,7 @@ export async function openDatagramReceiver(setup: ReceiverSetup): Promise<Datagr
   const worker = new Worker(new URL("./receiver-worker.ts", import.meta.url), { workerData: setup });
   const waiting: Uint8Array[] = [];
   let failure: MirrorError | undefined;
-  let wake = () => undefined as void;
+  let wake: () => void = () => undefined;
   let port = 0;
 
   function fail(error: MirrorError): void {
@@ -56,7 +56,9 @@ export async function openDatagramReceiver(setup: ReceiverSetup): Promise<Datagr
     }
     wake();
   });
-  worker.on("error", (cause) => fail(new MirrorError("io", `datagram receiver: ${String(cause)}`, { cause })));
+  worker.on("error", (cause) =>
+    fail(new MirrorError("io", `datagram receiver: ${String(cause)}`, { cause })),
+  );
   worker.on("exit", () => fail(new MirrorError("closed", "the datagram receiver is closed")));
   await until(() => port > 0);
 

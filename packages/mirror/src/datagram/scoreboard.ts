@@ -82,7 +82,8 @@ export function scoreboard(): Scoreboard {
 
   /** The receiver's clock wraps every 71 minutes; only differences count. */
   function advanceClock(us: number): void {
-    if (!Number.isNaN(clockUs)) deliveredMs += (((us - clockUs) | 0) >>> 0 > 0x7fff_ffff ? 0 : (us - clockUs) >>> 0) / 1000;
+    if (!Number.isNaN(clockUs))
+      deliveredMs += (((us - clockUs) | 0) >>> 0 > 0x7fff_ffff ? 0 : (us - clockUs) >>> 0) / 1000;
     clockUs = us;
   }
 
@@ -142,18 +143,30 @@ export function scoreboard(): Scoreboard {
       return nextPacket - 1;
     },
     hear(report, nowMs) {
-      if (report.highest >= nextPacket || report.received < delivered || report.highest < highest) return undefined;
+      if (report.highest >= nextPacket || report.received < delivered || report.highest < highest)
+        return undefined;
       const isNews = report.highest > highest;
       advanceClock(report.newestAtUs);
       delivered = report.received;
       highest = report.highest;
       const verdict = judge(report);
       const newest = highest % size;
-      if (!isNews) return { ...verdict, flying, rttMs: undefined, rate: undefined, isAppLimited: false, isNewRound: false };
+      if (!isNews)
+        return {
+          ...verdict,
+          flying,
+          rttMs: undefined,
+          rate: undefined,
+          isAppLimited: false,
+          isNewRound: false,
+        };
       windowMs = slots.sentMs[newest]!;
       const isNewRound = slots.delivered[newest]! >= roundEnds;
       if (isNewRound) roundEnds = delivered;
-      const took = Math.max(deliveredMs - slots.deliveredMs[newest]!, slots.sentMs[newest]! - slots.windowMs[newest]!);
+      const took = Math.max(
+        deliveredMs - slots.deliveredMs[newest]!,
+        slots.sentMs[newest]! - slots.windowMs[newest]!,
+      );
       const gained = delivered - slots.delivered[newest]!;
       return {
         ...verdict,

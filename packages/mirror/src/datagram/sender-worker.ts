@@ -16,8 +16,8 @@ import {
   IPV4_OVERHEAD,
   IPV6_OVERHEAD,
   MTU_MAX,
-  readSealed,
   type Report,
+  readSealed,
   SEALED_OVERHEAD,
 } from "./packets.ts";
 import { prober } from "./probe.ts";
@@ -84,7 +84,8 @@ async function probe(): Promise<void> {
   const tries = prober(performance.now(), interfaceMtu());
   const hear = (datagram: Buffer) => {
     const sealed = readSealed(datagram);
-    if (sealed?.kind === "echo" && openSmall(keys.fromReceiver, sealed)) tries.hear(sealed.number, performance.now());
+    if (sealed?.kind === "echo" && openSmall(keys.fromReceiver, sealed))
+      tries.hear(sealed.number, performance.now());
   };
   socket.on("message", hear);
   const timer = setInterval(() => {
@@ -103,10 +104,20 @@ async function probe(): Promise<void> {
 
 function run({ mtu, rttMs }: Extract<ToSender, { kind: "start" }>): void {
   const box = outbox(keys, { fragmentBytes: fragmentBytes(mtu, family) });
-  const reportMs = (): number => Math.round(Math.max(REPORT_MS_MIN, Math.min(REPORT_MS_MAX, core.congestion.rttMs / 4)));
+  const reportMs = (): number =>
+    Math.round(Math.max(REPORT_MS_MIN, Math.min(REPORT_MS_MAX, core.congestion.rttMs / 4)));
   const rateMax = limitMbps ? (limitMbps * 1000) / 8 / (mtu + FRAME_OVERHEAD) : Number.POSITIVE_INFINITY;
   let core: Dispatch;
-  core = dispatch({ fresh: box.fresh, isWanted: box.has, reportMs: () => (core ? reportMs() : REPORT_MS_MIN), rttMs, rateMax }, performance.now());
+  core = dispatch(
+    {
+      fresh: box.fresh,
+      isWanted: box.has,
+      reportMs: () => (core ? reportMs() : REPORT_MS_MIN),
+      rttMs,
+      rateMax,
+    },
+    performance.now(),
+  );
   let [heardAtMs, reportsHeard, sentBytes] = [performance.now(), -1, 0];
   let timer: NodeJS.Timeout | undefined;
 
@@ -118,7 +129,10 @@ function run({ mtu, rttMs }: Extract<ToSender, { kind: "start" }>): void {
       if (!out) break;
       const bytes =
         out.piece === PING
-          ? sealSmall(keys.fromSender, "status", { number: out.packet, body: encodeStatus({ floor: core.floor, reportMs: reportMs() }) })
+          ? sealSmall(keys.fromSender, "status", {
+              number: out.packet,
+              body: encodeStatus({ floor: core.floor, reportMs: reportMs() }),
+            })
           : box.packet(out.piece, out.packet);
       socket.send(bytes, 0, bytes.length);
       sentBytes += bytes.length;
@@ -159,7 +173,11 @@ function run({ mtu, rttMs }: Extract<ToSender, { kind: "start" }>): void {
   const stats = setInterval(() => {
     tellStats();
     if (performance.now() - heardAtMs <= SILENCE_MS_MAX) return;
-    tell({ kind: "failed", code: "unreachable", reason: `no answer over UDP for ${SILENCE_MS_MAX / 1000} s` });
+    tell({
+      kind: "failed",
+      code: "unreachable",
+      reason: `no answer over UDP for ${SILENCE_MS_MAX / 1000} s`,
+    });
     end();
   }, STATS_MS);
   timer = setInterval(pump, PUMP_MS);

@@ -108,7 +108,9 @@ export function openDatagramSender(setup: SenderSetup): DatagramSender {
     const { bytes, used } = filling;
     filling = undefined;
     posted += 1;
-    worker.postMessage({ kind: "block", bytes: bytes.subarray(0, used) } satisfies ToSender, [bytes.buffer as ArrayBuffer]);
+    worker.postMessage({ kind: "block", bytes: bytes.subarray(0, used) } satisfies ToSender, [
+      bytes.buffer as ArrayBuffer,
+    ]);
   }
 
   return {

@@ -1,7 +1,7 @@
 /** A transfer of ours on a simulated link: the true dispatch and arrivals, with timers as late as Node's are. */
 
-import { type Arrivals, arrivals } from "../runs.ts";
 import { type Dispatch, dispatch } from "../dispatch.ts";
+import { type Arrivals, arrivals } from "../runs.ts";
 import { PING } from "../scoreboard.ts";
 import type { Events } from "./events.ts";
 import type { SimulatedLink } from "./link.ts";
@@ -21,7 +21,13 @@ export type OurFlow = {
 
 export function ourFlow(
   events: Events,
-  { there, back, pieces, startMs, rttMs }: { there: SimulatedLink; back: SimulatedLink; pieces: number; startMs: number; rttMs: number },
+  {
+    there,
+    back,
+    pieces,
+    startMs,
+    rttMs,
+  }: { there: SimulatedLink; back: SimulatedLink; pieces: number; startMs: number; rttMs: number },
 ): OurFlow {
   const seen: Arrivals = arrivals();
   const got = new Uint8Array(pieces);
@@ -29,7 +35,12 @@ export function ourFlow(
   let [newestAtUs, highestAtMs] = [0, 0];
   const reportMs = () => Math.max(10, Math.min(50, core.congestion.rttMs / 4));
   const core: Dispatch = dispatch(
-    { fresh: () => (next < pieces ? next++ : undefined), isWanted: () => true, reportMs: () => (core ? reportMs() : 12), rttMs },
+    {
+      fresh: () => (next < pieces ? next++ : undefined),
+      isWanted: () => true,
+      reportMs: () => (core ? reportMs() : 12),
+      rttMs,
+    },
     startMs,
   );
 
@@ -76,5 +87,11 @@ export function ourFlow(
 
   events.at(startMs, pump);
   events.at(startMs, report);
-  return { dispatch: core, received: () => received, duplicates: () => duplicates, done: () => doneMs > 0, doneMs: () => doneMs };
+  return {
+    dispatch: core,
+    received: () => received,
+    duplicates: () => duplicates,
+    done: () => doneMs > 0,
+    doneMs: () => doneMs,
+  };
 }

@@ -23,7 +23,12 @@ type Law = {
 
 export function tcpFlow(
   events: Events,
-  { there, back, startMs, law }: { there: SimulatedLink; back: SimulatedLink; startMs: number; law: "cubic" | "bbr" },
+  {
+    there,
+    back,
+    startMs,
+    law,
+  }: { there: SimulatedLink; back: SimulatedLink; startMs: number; law: "cubic" | "bbr" },
 ): TcpFlow {
   let [next, delivered, deliveredMs, highest, paceAt, pumpSet] = [0, 0, 0, -1, 0, false];
   const flying = new Map<number, Packet>();
@@ -62,7 +67,12 @@ export function tcpFlow(
         return;
       }
       if (Number.isFinite(control.rate)) paceAt = Math.max(paceAt, events.nowMs - 1) + 1 / control.rate;
-      const packet = { number: next++, sentMs: events.nowMs, delivered, deliveredMs: deliveredMs || events.nowMs };
+      const packet = {
+        number: next++,
+        sentMs: events.nowMs,
+        delivered,
+        deliveredMs: deliveredMs || events.nowMs,
+      };
       flying.set(packet.number, packet);
       there.send(PACKET_BYTES, () => arrived(packet));
     }
@@ -85,7 +95,14 @@ export function tcpFlow(
 }
 
 function cubicLaw(nextNumber: () => number): Law {
-  let [window, threshold, peak, epochMs, turnS, recoverFrom] = [10, Number.POSITIVE_INFINITY, 0, Number.NaN, 0, -1];
+  let [window, threshold, peak, epochMs, turnS, recoverFrom] = [
+    10,
+    Number.POSITIVE_INFINITY,
+    0,
+    Number.NaN,
+    0,
+    -1,
+  ];
   let minRtt = Number.POSITIVE_INFINITY;
   let reno = 0;
   return {
@@ -105,7 +122,7 @@ function cubicLaw(nextNumber: () => number): Law {
       }
       const seconds = (nowMs - epochMs + minRtt) / 1000;
       const target = Math.min(0.4 * (seconds - turnS) ** 3 + peak, window * 1.5);
-      reno += (0.9 / 1.7) / window;
+      reno += 0.9 / 1.7 / window;
       if (target > window) window += (target - window) / window;
       else window += 0.01 / window;
       if (reno > window) window = reno;
@@ -146,7 +163,8 @@ function bbrLaw(deliveredNow: () => number): Law {
         round += 1;
         roundEnd = deliveredNow();
       }
-      if (took > 1 && packet.delivered > 0) samples.push({ round, rate: (deliveredNow() - packet.delivered) / took });
+      if (took > 1 && packet.delivered > 0)
+        samples.push({ round, rate: (deliveredNow() - packet.delivered) / took });
       while (samples.length > 0 && samples[0]!.round < round - 9) samples.shift();
       if (samples.length > 4000) samples.splice(0, 2000);
       if (mode === "startup" && newRound) {
@@ -157,7 +175,11 @@ function bbrLaw(deliveredNow: () => number): Law {
       if (mode === "bw") {
         const elapsed = nowMs - phaseAt;
         const done =
-          phase === 0 ? elapsed > minRtt && flying >= 1.25 * bw() * minRtt : phase === 1 ? elapsed > minRtt || flying <= bw() * minRtt : elapsed > minRtt;
+          phase === 0
+            ? elapsed > minRtt && flying >= 1.25 * bw() * minRtt
+            : phase === 1
+              ? elapsed > minRtt || flying <= bw() * minRtt
+              : elapsed > minRtt;
         if (done || (phase === 0 && elapsed > 3 * minRtt)) [phase, phaseAt] = [(phase + 1) % 8, nowMs];
       }
       if (mode === "rtt") {

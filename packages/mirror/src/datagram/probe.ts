@@ -11,10 +11,11 @@ const COPIES = 3;
 const SMALL_COUNT = 64;
 const SMALL_BYTES = 100;
 const PROBES_PER_TRY = SIZES.length * COPIES + SMALL_COUNT;
+const TURN_COUNT = 4;
 const TRIES = 3;
 export const PROBES_MAX = PROBES_PER_TRY * TRIES;
 const TRY_MS = 400;
-/** After the first answer the others have so long, and half a round trip. */
+/** After the latest answer the next has so long, and half a round trip. */
 const GRACE_MS = 30;
 
 export type PathProbe =
@@ -28,7 +29,7 @@ export type PathProbe =
     };
 
 export interface Prober {
-  /** Numbers and IP packet sizes to send now. */
+  /** Numbers and IP packet sizes to send now; asked about every ms. */
   due(nowMs: number): { number: number; bytes: number }[];
   hear(number: number, nowMs: number): void;
   /** Once it is known. */
@@ -38,32 +39,40 @@ export interface Prober {
 export function prober(startMs: number, mtuMax: number = MTU_MAX): Prober {
   const sentMs: number[] = [];
   const sizes: number[] = [];
+  const waiting: number[] = [];
   const heard = new Set<number>();
-  let [tries, firstHeardMs, rttMs] = [0, Number.NaN, Number.POSITIVE_INFINITY];
+  let [tries, lastHeardMs, rttMs] = [0, Number.NaN, Number.POSITIVE_INFINITY];
 
   return {
     due(nowMs) {
-      if (heard.size > 0 || tries === TRIES || nowMs < startMs + tries * TRY_MS) return [];
-      tries += 1;
-      const large = SIZES.filter((size) => size <= mtuMax).flatMap(
-        (size) => Array(COPIES).fill(size) as number[],
-      );
-      const first = sizes.length;
-      sizes.push(...large, ...(Array(SMALL_COUNT).fill(SMALL_BYTES) as number[]));
-      for (let number = first; number < sizes.length; number += 1) sentMs[number] = nowMs;
-      return sizes.slice(first).map((bytes, index) => ({ number: first + index, bytes }));
+      const isTime = heard.size === 0 && tries < TRIES && nowMs >= startMs + tries * TRY_MS;
+      if (isTime) {
+        tries += 1;
+        waiting.push(
+          ...SIZES.filter((size) => size <= mtuMax).flatMap((size) => Array<number>(COPIES).fill(size)),
+        );
+        waiting.push(...Array<number>(SMALL_COUNT).fill(SMALL_BYTES));
+      }
+      // The rest a few at a time: a train of them would measure how fast we seal, and not the way.
+      return waiting.splice(0, isTime ? waiting.length - SMALL_COUNT : TURN_COUNT).map((bytes) => {
+        sizes.push(bytes);
+        sentMs.push(nowMs);
+        return { number: sizes.length - 1, bytes };
+      });
     },
     hear(number, nowMs) {
       const sentAt = sentMs[number];
       if (sentAt === undefined || heard.has(number)) return;
       heard.add(number);
       rttMs = Math.min(rttMs, Math.max(0.01, nowMs - sentAt));
-      if (Number.isNaN(firstHeardMs)) firstHeardMs = nowMs;
+      lastHeardMs = nowMs;
     },
     result(nowMs) {
-      const lastMs = startMs + (TRIES - 1) * TRY_MS;
-      if (heard.size === 0) return nowMs - lastMs > 2 * TRY_MS ? { answered: false } : undefined;
-      if (heard.size < sizes.length && nowMs < firstHeardMs + GRACE_MS + rttMs / 2) return undefined;
+      const tryMs = startMs + (TRIES - 1) * TRY_MS;
+      if (heard.size === 0)
+        return nowMs - tryMs > 2 * TRY_MS && waiting.length === 0 ? { answered: false } : undefined;
+      if (waiting.length > 0) return undefined;
+      if (heard.size < sizes.length && nowMs < lastHeardMs + GRACE_MS + rttMs / 2) return undefined;
       const perTry = sizes.length / tries;
       const small = [...heard].filter((number) => sizes[number] === SMALL_BYTES);
       // Of an earlier try nothing may have come because nobody was there yet: only tries that were heard count.

@@ -16,6 +16,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     about: "1 % of the 4 KiB blocks of 256 MB changed: bytes on the wire",
     load: () => import("./delta.ts"),
   },
+  "seed-lossy": {
+    about: "a seed over 100 and 200 Mbit/s, 50 ms, 0 to 5 % loss, beside TCP (root, gcc, iperf3)",
+    load: () => import("./seed-lossy.ts"),
+  },
   "reactive-sweep": {
     about: "target and hold of the reactive opponent: what each setting costs and harms",
     load: () => import("./reactive-sweep.ts"),

@@ -35,7 +35,7 @@ const SOCKET_BYTES = 4 * 1024 * 1024;
 const QUEUE_BYTES_MAX = 1024 * 1024;
 const REPORT_MS_MIN = 10;
 const REPORT_MS_MAX = 50;
-const STATS_MS = 100;
+const STATS_MS = 50;
 const FRAME_OVERHEAD = 38;
 
 const { keys, host, port, limitMbps } = workerData as SenderSetup;
@@ -118,7 +118,7 @@ function run({ mtu, rttMs }: Extract<ToSender, { kind: "start" }>): void {
     },
     performance.now(),
   );
-  let [heardAtMs, reportsHeard, sentBytes] = [performance.now(), -1, 0];
+  let [heardAtMs, reportsHeard, sentBytes, duplicates] = [performance.now(), -1, 0, 0];
   let timer: NodeJS.Timeout | undefined;
 
   function pump(): void {
@@ -141,18 +141,24 @@ function run({ mtu, rttMs }: Extract<ToSender, { kind: "start" }>): void {
 
   function hear(report: Report): void {
     const nowMs = performance.now();
-    heardAtMs = nowMs;
+    [heardAtMs, duplicates] = [nowMs, report.duplicates];
     const before = box.taken;
     box.acknowledge(report);
     core.hear(report, nowMs);
     for (const { block, times } of report.redo) core.again(box.redo(block, times));
-    if (box.taken > before) tell({ kind: "taken", blocks: box.taken });
+    if (box.taken > before) {
+      tellStats();
+      tell({ kind: "taken", blocks: box.taken });
+    }
     pump();
   }
 
   function tellStats(): void {
     const { rttMs: nowRttMs, lossShare, phase } = core.congestion;
-    tell({ kind: "stats", stats: { ...core.sent, sentBytes, rttMs: nowRttMs, lossShare, phase, mtu } });
+    tell({
+      kind: "stats",
+      stats: { ...core.sent, sentBytes, duplicates, rttMs: nowRttMs, lossShare, phase, mtu },
+    });
   }
 
   function end(): void {

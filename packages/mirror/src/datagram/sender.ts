@@ -22,6 +22,8 @@ export type SenderSetup = {
 export type SenderStats = {
   readonly packets: number;
   readonly repairs: number;
+  /** Pieces that came again though they were there. */
+  readonly duplicates: number;
   /** UDP payload, all transmissions. */
   readonly sentBytes: number;
   readonly rttMs: number;

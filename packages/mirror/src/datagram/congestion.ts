@@ -4,6 +4,10 @@
  * trip say what the path holds; loss says nothing as long as it is the path's usual one. Where the queue is somebody
  * else's and overflows, a CUBIC window takes over (cubic.ts), so that a TCP flow beside us gets its share.
  *
+ * One thing differs from BBR, because a thread of ours is late more often than a kernel: alone on the path the rate is
+ * the mean of a whole cycle and not the maximum of short samples, which on a busy machine is always too high. That a
+ * path has become faster shows in a queue that does not grow while we send a quarter more.
+ *
  * Packets and milliseconds throughout; no clock, no socket.
  */
 
@@ -16,15 +20,15 @@ const STARTUP_GAIN = 2.77;
 const UP_GAIN = 1.25;
 const DOWN_GAIN = 0.75;
 /** A little below what was measured, so that a queue drains between two probes. */
-const CRUISE_GAIN = 0.99;
+const CRUISE_GAIN = 1.02;
 const WINDOW_GAIN = 2;
 /** Beside a flow that fills the queue, ours has to lie in the queue as well. */
 const CONTEND_GAIN = 4;
+/** The window decides there, not the pace. */
+const CONTEND_PACE = 1.2;
 /** Beside a flow that keeps a queue without filling it, as BBR does. */
 const CROWD_GAIN = 2.5;
 const CROWD_ROUNDS = 16;
-/** The window decides there, not the pace. */
-const CONTEND_PACE = 1.2;
 const CRUISE_ROUNDS = 6;
 const WINDOW_FIRST = 64;
 const WINDOW_MIN = 8;
@@ -68,49 +72,85 @@ export interface Congestion {
   readonly minRttMs: number;
   readonly lossShare: number;
   readonly phase: Phase;
+  /** Beside a flow that fills the queue. */
   readonly contending: boolean;
 }
 
-type Round = { acked: number; lost: number; rttSum: number; rttCount: number };
+type Round = { acked: number; lost: number; rttSum: number; rttCount: number; rttLeast: number; rate: number };
 
-export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, startMs: number): Congestion {
+const ROUND_EMPTY: Round = { acked: 0, lost: 0, rttSum: 0, rttCount: 0, rttLeast: Number.POSITIVE_INFINITY, rate: 0 };
+
+export function congestion(
+  { reportMs, rttMs: firstRttMs }: CongestionOptions,
+  startMs: number,
+): Congestion {
   const rates = recentMax(RATE_ROUNDS);
+  const lately = recentMin(3);
   const recent = recentMin(CROWD_ROUNDS);
   const calmest = recentMin(RTT_SPAN_MS);
   const busiest = recentMax(RTT_SPAN_MS);
-  const lately = recentMin(3);
-  let reports = 0;
-  let calmSinceMs = startMs;
   let phase: Phase = "startup";
-  let phaseSince = { round: 0, ms: startMs, rate: 0 };
-  let round = 0;
-  let judgeFrom = 0;
-  let current: Round = { acked: 0, lost: 0, rttSum: 0, rttCount: 0 };
+  let phaseSince = { round: 0, ms: startMs };
+  let [round, judgeFrom, reports] = [0, 0, 0];
+  let current: Round = { ...ROUND_EMPTY };
   let [srttMs, minRttMs, minRttAtMs] = [firstRttMs, Number.POSITIVE_INFINITY, startMs];
   let [plateau, flatRounds] = [0, 0];
-  let [lossBase, lossDeviation] = [0, 0];
+  let [lossBase, lossDeviation, calmSinceMs] = [0, 0, startMs];
   let cubic: CubicWindow | undefined;
-  let [nowMs, flying, probedMinMs] = [startMs, 0, Number.POSITIVE_INFINITY];
+  let [nowMs, flying, lastRate, probedMinMs] = [startMs, 0, 0, Number.POSITIVE_INFINITY];
+  /** Where the present cycle began, and the mean rate of the last whole one. */
+  let cycle: { readonly delivered: number; readonly atMs: number } | undefined;
+  let steady: number | undefined;
+  let arrived = { delivered: 0, atMs: 0 };
 
-  const bandwidth = () => rates.value ?? WINDOW_FIRST / firstRttMs;
   const minRtt = () => (Number.isFinite(minRttMs) ? minRttMs : firstRttMs);
+  const shortQueue = () => Math.max(QUEUE_SHORT_MS, minRtt() * QUEUE_SHORT_SHARE);
+  const isCrowded = () => (recent.value ?? 0) > minRtt() * 1.2 + 4;
+  const bandwidth = () => {
+    const best = rates.value ?? WINDOW_FIRST / firstRttMs;
+    return steady === undefined || cubic || isCrowded() ? best : steady;
+  };
   const bdp = () => bandwidth() * minRtt();
   const unreported = () => bandwidth() * (reportMs() + TIMER_MS);
   const alive = () => 1 - lossBase;
 
   function enter(next: Phase): void {
     phase = next;
-    phaseSince = { round, ms: nowMs, rate: bandwidth() };
-    // What we overfilled ourselves is nobody else's queue.
-    if (next === "drain") judgeFrom = round + 3;
-    if (next === "startup") [plateau, flatRounds] = [bandwidth(), 0];
-    if (next === "rtt") probedMinMs = Number.POSITIVE_INFINITY;
+    phaseSince = { round, ms: nowMs };
+    switch (next) {
+      case "startup":
+        [plateau, flatRounds] = [bandwidth(), 0];
+        break;
+      case "drain":
+        // What we overfilled ourselves is nobody else's queue.
+        judgeFrom = round + 3;
+        [cycle, steady] = [undefined, undefined];
+        break;
+      case "up":
+        endCycle();
+        break;
+      case "rtt":
+        [cycle, probedMinMs] = [undefined, Number.POSITIVE_INFINITY];
+        break;
+      case "down":
+      case "cruise":
+        cycle ??= arrived;
+        break;
+    }
+  }
+
+  function endCycle(): void {
+    if (cycle && arrived.atMs > cycle.atMs) {
+      steady = (arrived.delivered - cycle.delivered) / (arrived.atMs - cycle.atMs);
+    }
+    cycle = arrived;
   }
 
   function hearRtt(rttMs: number): void {
     srttMs += (rttMs - srttMs) / 8;
     current.rttSum += rttMs;
     current.rttCount += 1;
+    current.rttLeast = Math.min(current.rttLeast, rttMs);
     lately.add(rttMs, reports);
     reports += 1;
     if (phase === "rtt") probedMinMs = Math.min(probedMinMs, rttMs);
@@ -120,21 +160,26 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
 
   function endRound(): void {
     round += 1;
-    const { acked, lost, rttSum, rttCount } = current;
-    current = { acked: 0, lost: 0, rttSum: 0, rttCount: 0 };
-    const sent = acked + lost;
-    if (sent === 0 || rttCount === 0) return;
-    const meanMs = rttSum / rttCount;
-    recent.add(meanMs, round);
+    const ended = current;
+    current = { ...ROUND_EMPTY };
+    const sent = ended.acked + ended.lost;
+    if (sent === 0 || ended.rttCount === 0) return;
+    const meanMs = ended.rttSum / ended.rttCount;
+    recent.add(ended.rttLeast, round);
     calmest.add(meanMs, nowMs);
     busiest.add(meanMs, nowMs);
+    judgeLoss({ sent, share: ended.lost / sent, meanMs });
+    if (phase === "startup") watchGrowth(ended.rttLeast);
+    if (phase === "up") probeOn(ended);
+  }
+
+  function judgeLoss({ sent, share, meanMs }: { sent: number; share: number; meanMs: number }): void {
     const [low, high] = [calmest.value!, busiest.value!];
-    const share = lost / sent;
     const excess = share - lossBase;
     if (round >= judgeFrom) {
       const spread = high - low;
-      const unusual =
-        LOSS_DEVIATIONS * Math.max(lossDeviation, Math.sqrt((lossBase * (1 - lossBase)) / sent)) + 0.5 / sent;
+      const binomial = Math.sqrt((lossBase * (1 - lossBase)) / sent);
+      const unusual = LOSS_DEVIATIONS * Math.max(lossDeviation, binomial) + 0.5 / sent;
       const crowded = spread > Math.max(5, low / 10) && meanMs > low + spread / 2;
       if (excess > (cubic ? 2 : 1) * COLLAPSE_LOSS) collapse();
       else if (excess > unusual && crowded && phase !== "startup") yieldTo();
@@ -144,7 +189,6 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
       lossDeviation += LOSS_WEIGHT * (Math.abs(excess) - lossDeviation);
       lossBase = Math.min(LOSS_BASE_MAX, Math.max(0, lossBase + LOSS_WEIGHT * excess));
     } else calmSinceMs = nowMs;
-    if (phase === "startup") watchGrowth(meanMs);
   }
 
   /** The path has become another one: what was measured before is of no use. */
@@ -160,16 +204,21 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
     if (phase !== "rtt") enter("cruise");
   }
 
-  function watchGrowth(meanMs: number): void {
+  function watchGrowth(leastMs: number): void {
     if (bandwidth() >= plateau * GROWTH) {
       [plateau, flatRounds] = [bandwidth(), 0];
       return;
     }
     flatRounds += 1;
-    if (flatRounds >= FLAT_ROUNDS || meanMs > minRtt() * 1.5) enter("drain");
+    if (flatRounds >= FLAT_ROUNDS || leastMs > minRtt() * 1.5) enter("drain");
   }
 
-  let lastRate = 0;
+  /** Goes on as long as a quarter more makes no queue: then the path carries more than we knew. */
+  function probeOn({ rttLeast, rate }: Round): void {
+    if (round - phaseSince.round < 2) return;
+    if (rttLeast < minRtt() + shortQueue() && rate > bandwidth()) steady = rate;
+    else enter("down");
+  }
 
   function step(): void {
     const elapsedMs = nowMs - phaseSince.ms;
@@ -182,16 +231,14 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
         if (drained || elapsedMs > 3 * srttMs) enter("cruise");
         break;
       case "up":
-        if ((elapsedMs > minRtt() && flying >= (UP_GAIN * bdp()) / alive()) || elapsedMs > 2 * srttMs) {
-          enter(bandwidth() > phaseSince.rate * 1.2 ? "startup" : "down");
-        }
+        if (lately.value! > minRtt() * UP_GAIN + 4) enter("down");
         break;
       case "down":
         if (drained || elapsedMs > 3 * minRtt()) enter("cruise");
         break;
       case "cruise":
         if (nowMs - minRttAtMs > RTT_SPAN_MS) enter("rtt");
-        else if (!contending() && round - phaseSince.round >= CRUISE_ROUNDS) enter("up");
+        else if (!cubic && round - phaseSince.round >= CRUISE_ROUNDS) enter("up");
         break;
       case "rtt":
         if (elapsedMs > Math.max(RTT_PROBE_MS, srttMs + 2 * reportMs())) {
@@ -204,27 +251,24 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
     }
   }
 
+  function windowGain(): number {
+    if (cubic) return CONTEND_GAIN;
+    return isCrowded() ? CROWD_GAIN : WINDOW_GAIN;
+  }
+
   function ownWindow(): number {
-    const slack = unreported();
     switch (phase) {
       case "rtt":
-        return (RTT_PROBE_GAIN * bdp()) / alive();
+        return RTT_PROBE_GAIN * bdp();
       case "startup":
-        return Math.max(WINDOW_FIRST, (STARTUP_GAIN * bdp() + slack) / alive());
+        return Math.max(WINDOW_FIRST, STARTUP_GAIN * bdp() + unreported());
       case "drain":
       case "up":
       case "down":
       case "cruise":
-        return (windowGain() * bdp() + slack) / alive();
+        return windowGain() * bdp() + unreported();
     }
   }
-
-  function windowGain(): number {
-    if (cubic) return CONTEND_GAIN;
-    return recent.value! > minRtt() * 1.2 + 4 ? CROWD_GAIN : WINDOW_GAIN;
-  }
-
-  const contending = () => cubic !== undefined;
 
   function gain(): number {
     switch (phase) {
@@ -246,13 +290,17 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
     hear(news, atMs) {
       nowMs = atMs;
       flying = news.flying;
+      arrived = { delivered: news.delivered, atMs: news.deliveredMs };
       current.acked += news.acked;
       current.lost += news.lostPackets;
       if (news.rttMs !== undefined) hearRtt(news.rttMs);
       if (news.rate !== undefined) {
         lastRate = news.rate;
+        current.rate = Math.max(current.rate, news.rate);
         if (!news.isAppLimited || news.rate > bandwidth()) rates.add(news.rate, round);
       }
+      // A cycle in which there was nothing to send says nothing about the path.
+      if (news.isAppLimited) cycle = undefined;
       if (news.isNewRound) endRound();
       step();
     },
@@ -262,7 +310,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
       return Math.max(own, (CONTEND_PACE * cubic.at(nowMs)) / srttMs);
     },
     get window() {
-      const own = Math.max(WINDOW_MIN, ownWindow());
+      const own = Math.max(WINDOW_MIN, ownWindow() / alive());
       return cubic ? Math.min(own, cubic.at(nowMs) + unreported()) : own;
     },
     get rttMs() {
@@ -278,7 +326,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
       return phase;
     },
     get contending() {
-      return contending();
+      return cubic !== undefined;
     },
   };
 }

@@ -41,6 +41,9 @@ export type News = {
   /** A round trip has passed since the last round began. */
   readonly isNewRound: boolean;
   readonly flying: number;
+  /** Packets that have arrived so far, and when that was on the receiver's clock. */
+  readonly delivered: number;
+  readonly deliveredMs: number;
 };
 
 const FLYING = 1;
@@ -155,6 +158,8 @@ export function scoreboard(): Scoreboard {
         return {
           ...verdict,
           flying,
+          delivered,
+          deliveredMs,
           rttMs: undefined,
           rate: undefined,
           isAppLimited: false,
@@ -171,6 +176,8 @@ export function scoreboard(): Scoreboard {
       return {
         ...verdict,
         flying,
+        delivered,
+        deliveredMs,
         rttMs: Math.max(0.01, nowMs - slots.sentMs[newest]! - report.delayUs / 1000),
         rate: took > 0.5 && slots.delivered[newest]! > 0 ? gained / took : undefined,
         isAppLimited: slots.appLimited[newest] === 1,

@@ -76,14 +76,25 @@ export interface Congestion {
   readonly contending: boolean;
 }
 
-type Round = { acked: number; lost: number; rttSum: number; rttCount: number; rttLeast: number; rate: number };
+type Round = {
+  acked: number;
+  lost: number;
+  rttSum: number;
+  rttCount: number;
+  rttLeast: number;
+  rate: number;
+};
 
-const ROUND_EMPTY: Round = { acked: 0, lost: 0, rttSum: 0, rttCount: 0, rttLeast: Number.POSITIVE_INFINITY, rate: 0 };
+const ROUND_EMPTY: Round = {
+  acked: 0,
+  lost: 0,
+  rttSum: 0,
+  rttCount: 0,
+  rttLeast: Number.POSITIVE_INFINITY,
+  rate: 0,
+};
 
-export function congestion(
-  { reportMs, rttMs: firstRttMs }: CongestionOptions,
-  startMs: number,
-): Congestion {
+export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, startMs: number): Congestion {
   const rates = recentMax(RATE_ROUNDS);
   const lately = recentMin(3);
   const recent = recentMin(CROWD_ROUNDS);

@@ -31,7 +31,11 @@ export type OurFlow = {
 };
 
 /** Runs work at once, or after the pause it falls into. */
-function thread(events: Events, { pauseEveryMs, pauseMs }: Machine, random: () => number): (work: () => void) => void {
+function thread(
+  events: Events,
+  { pauseEveryMs, pauseMs }: Machine,
+  random: () => number,
+): (work: () => void) => void {
   let runsAgainMs = 0;
   const exponential = (mean: number) => -Math.log(1 - random()) * mean;
   const pause = () => {
@@ -96,7 +100,9 @@ export function ourFlow(
     for (let out = core.next(nowMs); out; out = core.next(nowMs)) {
       const { packet, piece } = out;
       const floor = core.floor;
-      there.send(piece === PING ? PING_BYTES : PACKET_BYTES, () => receiver(() => arrive(packet, piece, floor)));
+      there.send(piece === PING ? PING_BYTES : PACKET_BYTES, () =>
+        receiver(() => arrive(packet, piece, floor)),
+      );
     }
     events.at(nowMs + PUMP_MS, () => sender(pump));
   }

@@ -130,7 +130,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
     phaseSince = { round, ms: nowMs };
     switch (next) {
       case "startup":
-        [plateau, flatRounds] = [bandwidth(), 0];
+        [plateau, flatRounds, cycle, steady] = [bandwidth(), 0, undefined, undefined];
         break;
       case "drain":
         // What we overfilled ourselves is nobody else's queue.
@@ -227,8 +227,10 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
   /** Goes on as long as a quarter more makes no queue: then the path carries more than we knew. */
   function probeOn({ rttLeast, rate }: Round): void {
     if (round - phaseSince.round < 2) return;
-    if (rttLeast < minRtt() + shortQueue() && rate > bandwidth()) steady = rate;
-    else enter("down");
+    if (rttLeast >= minRtt() + shortQueue() || rate <= bandwidth()) return enter("down");
+    steady = rate;
+    // Twice in a row is not a little more, it is another path.
+    if (round - phaseSince.round > 2) enter("startup");
   }
 
   function step(): void {

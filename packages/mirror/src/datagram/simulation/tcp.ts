@@ -3,6 +3,7 @@
  * with selective acknowledgements and an endless supply of data. Simple, and only as true as fairness needs.
  */
 
+import { recentMax } from "../extremes.ts";
 import type { Events } from "./events.ts";
 import type { SimulatedLink } from "./link.ts";
 
@@ -144,14 +145,12 @@ function cubicLaw(nextNumber: () => number): Law {
 
 function bbrLaw(deliveredNow: () => number): Law {
   const gains = [1.25, 0.75, 1, 1, 1, 1, 1, 1];
-  const samples: { round: number; rate: number }[] = [];
+  const rates = recentMax(10);
   let [round, roundEnd, minRtt, minRttAt] = [0, 0, Number.POSITIVE_INFINITY, 0];
   let [full, fullRounds, mode, phase, phaseAt, probeUntil] = [0, 0, "startup", 2, 0, 0];
-  const bw = () => samples.reduce((best, each) => Math.max(best, each.rate), 0);
-  let flyingNow = 0;
+  const bw = () => rates.value ?? 0;
   return {
     acked(rttMs, packet, nowMs, flying) {
-      flyingNow = flying;
       const expired = nowMs - minRttAt > 10_000;
       if (rttMs <= minRtt || expired) {
         minRtt = rttMs;
@@ -163,10 +162,7 @@ function bbrLaw(deliveredNow: () => number): Law {
         round += 1;
         roundEnd = deliveredNow();
       }
-      if (took > 1 && packet.delivered > 0)
-        samples.push({ round, rate: (deliveredNow() - packet.delivered) / took });
-      while (samples.length > 0 && samples[0]!.round < round - 9) samples.shift();
-      if (samples.length > 4000) samples.splice(0, 2000);
+      if (took > 1 && packet.delivered > 0) rates.add((deliveredNow() - packet.delivered) / took, round);
       if (mode === "startup" && newRound) {
         if (bw() > full * 1.25) [full, fullRounds] = [bw(), 0];
         else if (++fullRounds >= 3) mode = "drain";
@@ -199,7 +195,6 @@ function bbrLaw(deliveredNow: () => number): Law {
     get rate() {
       const b = bw();
       if (b === 0) return Number.POSITIVE_INFINITY;
-      void flyingNow;
       return b * (mode === "startup" ? 2.89 : mode === "drain" ? 0.35 : mode === "rtt" ? 1 : gains[phase]!);
     },
   };

@@ -227,7 +227,10 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
   /** Goes on as long as a quarter more makes no queue: then the path carries more than we knew. */
   function probeOn({ rttLeast, rate }: Round): void {
     if (round - phaseSince.round < 2) return;
-    if (rttLeast >= minRtt() + shortQueue() || rate <= bandwidth()) return enter("down");
+    if (rttLeast >= minRtt() + shortQueue() || rate <= bandwidth()) {
+      enter("down");
+      return;
+    }
     steady = rate;
     // Twice in a row is not a little more, it is another path.
     if (round - phaseSince.round > 2) enter("startup");

@@ -101,7 +101,8 @@ function open({
 }
 
 export interface HeaderTags {
-  tag(header: Omit<DataHeader, "tag">): number;
+  /** For a header with `length` bytes of payload behind it. */
+  tag(header: Omit<DataHeader, "tag">, length: number): number;
 }
 
 export function headerTags(keys: DatagramKeys): HeaderTags {
@@ -122,15 +123,15 @@ export function headerTags(keys: DatagramKeys): HeaderTags {
   }
 
   return {
-    tag({ packet, block, fragment, isLast }) {
+    tag({ packet, block, fragment, isLast }, length) {
       const words = chunk(Math.floor(packet / CHUNK_PACKETS));
       const at = (packet % CHUNK_PACKETS) * 4;
-      // Each product stays below 2^47, so their sum is exact.
+      // Each product stays below 2^50, so their sum is exact.
       return (
         (words[at]! +
           words[at + 1]! * (block & 0xffff) +
           words[at + 2]! * (block >>> 16) +
-          words[at + 3]! * (fragment + (isLast ? FRAGMENTS_MAX : 0))) %
+          words[at + 3]! * (length * 2 * FRAGMENTS_MAX + (isLast ? FRAGMENTS_MAX : 0) + fragment)) %
         PRIME
       );
     },

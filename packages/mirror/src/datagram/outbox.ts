@@ -84,8 +84,9 @@ export function outbox(keys: DatagramKeys, { fragmentBytes }: { fragmentBytes: n
       const [number, fragment] = [Math.floor(piece / FRAGMENTS_MAX), piece % FRAGMENTS_MAX];
       const { laid, fragments } = laidOut(number);
       const header = { packet, block: number, fragment, isLast: fragment === fragments - 1 };
-      writeHeader(laid, fragment * stride, { ...header, tag: tags.tag(header) });
-      return laid.subarray(fragment * stride, Math.min(laid.length, (fragment + 1) * stride));
+      const bytes = laid.subarray(fragment * stride, Math.min(laid.length, (fragment + 1) * stride));
+      writeHeader(bytes, 0, { ...header, tag: tags.tag(header, bytes.length - HEADER_BYTES) });
+      return bytes;
     },
     acknowledge(room) {
       for (; taken < Math.min(room.taken, nextBlock); taken += 1) blocks.delete(taken);

@@ -119,7 +119,8 @@ test("the tag of a header holds for that header only", () => {
   const tags = headerTags(keys);
   fc.assert(
     fc.property(u32, u32, fc.nat(63), fc.boolean(), u32, (packet, block, fragment, isLast, other) => {
-      const tag = tags.tag({ packet, block, fragment, isLast });
+      const tag = tags.tag({ packet, block, fragment, isLast }, 1_400);
+      assert.notEqual(tags.tag({ packet, block, fragment, isLast }, 1_399), tag);
       for (const changed of [
         { packet: other, block, fragment, isLast },
         { packet, block: other, fragment, isLast },
@@ -131,7 +132,7 @@ test("the tag of a header holds for that header only", () => {
           changed.block === block &&
           changed.fragment === fragment &&
           changed.isLast === isLast;
-        assert.equal(tags.tag(changed) === tag, isSame);
+        assert.equal(tags.tag(changed, 1_400) === tag, isSame);
       }
     }),
     { seed: SEED },

@@ -86,13 +86,23 @@ function receive(datagram: Buffer, from: RemoteInfo): void {
 function receiveData(datagram: Buffer, nowMs: number): boolean {
   const header = readHeader(datagram);
   if (!header) return false;
-  if (!packets.wants(header.packet) || header.tag !== tags.tag(header)) return true;
+  const tag = () => tags.tag(header, datagram.length - HEADER_BYTES);
+  if (!packets.wants(header.packet) || header.tag !== tag()) return true;
   if (box.add(header, datagram.subarray(HEADER_BYTES)) === "outside") return true;
   arrive(header.packet, nowMs);
   if (box.broken > BROKEN_MAX) fail("garbage", `${box.broken} blocks of the seed came with broken seals`);
   const blocks = box.ready();
-  if (blocks.length > 0) tell({ kind: "blocks", blocks });
+  if (blocks.length > 0)
+    tell(
+      { kind: "blocks", blocks },
+      blocks.filter(isWhole).map((block) => block.buffer as ArrayBuffer),
+    );
   return true;
+}
+
+/** Alone in its memory, which then moves to the other thread without being copied. */
+function isWhole(block: Buffer): boolean {
+  return block.byteLength === block.buffer.byteLength;
 }
 
 function arrive(packet: number, nowMs: number): void {

@@ -34,6 +34,8 @@ const WINDOW_FIRST = 64;
 const WINDOW_MIN = 8;
 /** What a timer of ours may come late. */
 const TIMER_MS = 4;
+/** On a shorter way what we measure is our own threads. */
+const RTT_FLOOR_MS = 4;
 const RATE_ROUNDS = 10;
 /** Startup ends when the rate grew by less than this in three rounds. */
 const GROWTH = 1.25;
@@ -114,7 +116,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
   let steady: number | undefined;
   let arrived = { delivered: 0, atMs: 0 };
 
-  const minRtt = () => (Number.isFinite(minRttMs) ? minRttMs : firstRttMs);
+  const minRtt = () => Math.max(RTT_FLOOR_MS, Number.isFinite(minRttMs) ? minRttMs : firstRttMs);
   const shortQueue = () => Math.max(QUEUE_SHORT_MS, minRtt() * QUEUE_SHORT_SHARE);
   const isCrowded = () => (recent.value ?? 0) > minRtt() * 1.2 + 4;
   const bandwidth = () => {

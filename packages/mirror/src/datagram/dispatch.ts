@@ -60,7 +60,7 @@ export function dispatch(
   }
 
   function pingIsDue(nowMs: number): boolean {
-    if (board.full) return false;
+    if (board.isSpent) return false;
     // The floor has to reach the receiver while data flows as well.
     if (board.floor > toldFloor && nowMs - toldAtMs >= reportMs()) return true;
     // Quick while news matters, rare when there is nothing to hear or nobody answers.

@@ -55,8 +55,9 @@ export interface Scoreboard {
   readonly flying: number;
   /** Below it everything is decided. */
   readonly floor: number;
-  /** No number is free until the oldest is decided. */
+  /** No more data until the oldest is decided; pings have numbers left, or nothing would ever be decided. */
   readonly full: boolean;
+  readonly isSpent: boolean;
   /** The number of the packet that carries this piece (or PING). */
   send(piece: number, nowMs: number): number;
   /** There was nothing to send though there was room. */
@@ -126,6 +127,9 @@ export function scoreboard(): Scoreboard {
     },
     get full() {
       return nextPacket - floor >= size / 2;
+    },
+    get isSpent() {
+      return nextPacket - floor >= size - 1;
     },
     markAppLimited() {
       appLimitedUntil = nextPacket;

@@ -33,6 +33,18 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     about: "1,000 changes/s for --seconds 60: durable on the primary to visible on the shadow",
     load: () => import("./lag.ts"),
   },
+  "seed-lossy": {
+    about: "a seed over 100 and 200 Mbit/s, 50 ms, 0 to 5 % loss, beside TCP (root, gcc, iperf3)",
+    load: () => import("./seed-lossy.ts"),
+  },
+  "seed-fair": {
+    about: "a seed beside one TCP flow, and when the link's rate falls to a tenth (root, gcc, iperf3)",
+    load: () => import("./seed-fair.ts"),
+  },
+  "seed-clean": {
+    about: "a seed between two folders on loopback, beside its own TLS and rsync",
+    load: () => import("./seed-clean.ts"),
+  },
   "reactive-sweep": {
     about: "target and hold of the reactive opponent: what each setting costs and harms",
     load: () => import("./reactive-sweep.ts"),

@@ -10,6 +10,7 @@ function progress(fields: Partial<ShadowProgress>): ShadowProgress {
   return {
     instance: "one",
     incarnation: "i1",
+    transport: "tls",
     phase: "seeding",
     durable: POSITION_ZERO,
     visible: POSITION_ZERO,

@@ -7,6 +7,7 @@ import type { SecureContextOptions } from "node:tls";
 import type { Clock } from "@understudy/model/clock";
 import type { Consistency, HoldSpec } from "@understudy/model/policy";
 import type { Epoch, Position, Version } from "@understudy/model/position";
+import type { SeedOver } from "./datagram/choice.ts";
 import type { LinkOf } from "./limited-transport.ts";
 import type { Pauses, Writer } from "./still.ts";
 
@@ -41,6 +42,8 @@ export type ShadowProgress = {
   readonly deltaBytes: number;
   readonly seedDoneBytes: number;
   readonly seedTotalBytes: number;
+  /** How its seed goes or went; deltas always go over TLS. */
+  readonly transport: "tls" | "udp";
 };
 
 export interface MirrorPrimary {
@@ -79,6 +82,10 @@ export type OpenPrimary = (options: {
   readonly allows?: (name: string) => boolean;
   /** How to use the link to an address: rate limit and services code point. */
   readonly linkOf?: LinkOf;
+  /** "tls" by default; "auto": a probe before each seed decides. */
+  readonly seedOver?: SeedOver;
+  /** What a seed over UDP may take of the link. */
+  readonly limitMbps?: number;
 }) => Promise<MirrorPrimary>;
 
 export interface MirrorShadow {

@@ -7,6 +7,13 @@
 import { POSITION_ZERO, type Position } from "@understudy/model/position";
 import { type CatchUp, catchUp } from "./catch-up.ts";
 import type { Base } from "./change.ts";
+import {
+  offerSeed,
+  type SeedCarrier,
+  type SeedOffer,
+  type SeedOptions,
+  tlsCarrier,
+} from "./datagram/seed-out.ts";
 import { baseOf, sameBase } from "./delta.ts";
 import type { ShadowProgress } from "./engine.ts";
 import { MirrorError } from "./error.ts";
@@ -21,6 +28,8 @@ import { sendWindow } from "./window.ts";
 export const HEARTBEAT_MS = 400;
 /** A connection over which nothing came for so long is given up. */
 const SILENCE_MAX_MS = 5_000;
+/** After UDP has failed in mid-seed, seeds of this shadow go over TLS for so long. */
+const UDP_REST_MS = 600_000;
 
 /** What a feed needs from its primary. */
 export type FeedSource = Pick<CatchUp, "capture" | "epoch" | "seal" | "exclusive"> & {
@@ -30,6 +39,7 @@ export type FeedSource = Pick<CatchUp, "capture" | "epoch" | "seal" | "exclusive
   readonly position: () => Position;
   readonly bootMs: () => number;
   readonly transport: Transport;
+  readonly seed: SeedOptions;
   readonly onChange: () => void;
   readonly onError: (error: Error) => void;
 };
@@ -50,6 +60,10 @@ export type Known = {
   deltaBytes: number;
   seedDoneBytes: number;
   seedTotalBytes: number;
+  /** How the last or present seed goes. */
+  transport: "tls" | "udp";
+  /** UDP let a seed down in mid-way: not again before. */
+  udpAgainAtMs: number;
 };
 
 export type FeedSession = {
@@ -70,6 +84,7 @@ export function openFeedSession(
   let welcomed = false;
   /** Where the next delta has to begin; undefined while the shadow is being brought up to date. */
   let cursor: Base | undefined;
+  let offer: SeedOffer | undefined;
 
   function pump(): void {
     while (cursor && link.ready() && !window.full()) {
@@ -108,6 +123,10 @@ export function openFeedSession(
 
   async function follow(incoming: AsyncGenerator<Frame>): Promise<void> {
     for await (const frame of incoming) {
+      if (frame.type === "seedAnswer") {
+        offer?.answer(frame.port);
+        continue;
+      }
       if (frame.type !== "progress") {
         throw new MirrorError("garbage", `${frame.type} frame from ${target.instance}`);
       }
@@ -118,6 +137,33 @@ export function openFeedSession(
 
   async function copy(theirs: Manifest, base: Base): Promise<void> {
     const isSeed = theirs.entries.size === 0;
+    const carrier = isSeed ? await chooseCarrier() : tlsCarrier(link);
+    try {
+      const position = await copyOver(carrier, { theirs, base, isSeed });
+      window.add(position, 0);
+      cursor = baseOf(position);
+    } catch (error) {
+      if (carrier.transport === "udp") known.udpAgainAtMs = source.bootMs() + UDP_REST_MS;
+      throw error;
+    } finally {
+      carrier.close();
+    }
+    pump();
+  }
+
+  async function chooseCarrier(): Promise<SeedCarrier> {
+    const over = source.bootMs() < known.udpAgainAtMs ? "tls" : source.seed.over;
+    offer = offerSeed(link, { ...source.seed, over, bytes: source.capture.manifest.bytes });
+    const carrier = await offer.carrier();
+    known.transport = carrier.transport;
+    source.onChange();
+    return carrier;
+  }
+
+  async function copyOver(
+    carrier: SeedCarrier,
+    { theirs, base, isSeed }: { theirs: Manifest; base: Base; isSeed: boolean },
+  ): Promise<Position> {
     const position = await catchUp({
       ...source,
       base,
@@ -126,8 +172,7 @@ export function openFeedSession(
         known.seedTotalBytes = bytes;
       },
       async send(batch, payloadBytes) {
-        await link.untilReady();
-        link.send(batch);
+        await carrier.send(batch);
         const bytes = batch.reduce((sum, frame) => sum + frame.length, 0);
         if (isSeed) known.seedBytes += bytes;
         else known.deltaBytes += bytes;
@@ -135,9 +180,8 @@ export function openFeedSession(
         known.seedTotalBytes = Math.max(known.seedTotalBytes, known.seedDoneBytes);
       },
     });
-    window.add(position, 0);
-    cursor = baseOf(position);
-    pump();
+    await carrier.finish();
+    return position;
   }
 
   async function bringUp(incoming: AsyncGenerator<Frame>, base: Base): Promise<void> {

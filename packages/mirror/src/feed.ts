@@ -36,6 +36,8 @@ export function openFeed(source: FeedSource, target: FeedTarget): Feed {
     deltaBytes: 0,
     seedDoneBytes: 0,
     seedTotalBytes: 0,
+    transport: "tls",
+    udpAgainAtMs: 0,
   };
   let session: FeedSession | undefined;
 
@@ -63,7 +65,7 @@ export function openFeed(source: FeedSource, target: FeedTarget): Feed {
   return {
     wake: () => session?.pump(),
     progress(nowMs) {
-      const { heardAtMs, ...rest } = known;
+      const { heardAtMs, udpAgainAtMs: _, ...rest } = known;
       const lag = source.seals.lagOf(known.visible.version, { nowMs, heardAtMs });
       return { instance: target.instance, incarnation: target.incarnation, ...rest, ...lag };
     },

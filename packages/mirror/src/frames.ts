@@ -25,10 +25,11 @@ import {
   pathText,
   pick,
 } from "./change.ts";
+import { TOKEN_BYTES } from "./datagram/keys.ts";
 import { MirrorError } from "./error.ts";
 import type { Entry } from "./manifest.ts";
 
-/** 2: hashes of 20 bytes, owners, copies, packed frames, positions said once. */
+/** 2: hashes of 20 bytes, owners, copies, packed frames, positions said once; seeds over UDP are offered, answered and ended. */
 export const PROTOCOL_VERSION = 2;
 export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 /** What a sender fills a frame with: large enough for speed, small enough to keep memory low. */
@@ -81,7 +82,13 @@ export type Frame =
   | { readonly type: "heartbeat"; readonly position: Position }
   | { readonly type: "progress"; readonly durable: Position; readonly visible: Position }
   /** Several whole frames, compressed; `length` bytes when unpacked (packing.ts). */
-  | { readonly type: "packed"; readonly length: number; readonly data: Uint8Array };
+  | { readonly type: "packed"; readonly length: number; readonly data: Uint8Array }
+  /** The seed could come over UDP; keys are exported from this TLS session under the token. */
+  | { readonly type: "seedOffer"; readonly token: Uint8Array }
+  /** The port to send it to; 0: not here. */
+  | { readonly type: "seedAnswer"; readonly port: number }
+  /** All that came or will come over UDP, in bytes; what follows on this link comes after it. */
+  | { readonly type: "seedEnd"; readonly bytes: number };
 
 const TYPES = [
   "hello",
@@ -96,6 +103,9 @@ const TYPES = [
   "heartbeat",
   "progress",
   "packed",
+  "seedOffer",
+  "seedAnswer",
+  "seedEnd",
 ] as const satisfies readonly Frame["type"][];
 
 /** With its length prefix, ready to send. */
@@ -157,6 +167,15 @@ function encodeFields(out: ByteWriter, frame: Frame): void {
       out.u32(frame.length);
       out.raw(frame.data);
       break;
+    case "seedOffer":
+      out.raw(frame.token);
+      break;
+    case "seedAnswer":
+      out.u16(frame.port);
+      break;
+    case "seedEnd":
+      out.u53(frame.bytes);
+      break;
   }
 }
 
@@ -211,6 +230,12 @@ function decodeFields(type: Frame["type"], from: ByteReader): Frame {
       return { type, position: decodePosition(from) };
     case "packed":
       return { type, length: from.u32(), data: from.rest() };
+    case "seedOffer":
+      return { type, token: from.raw(TOKEN_BYTES) };
+    case "seedAnswer":
+      return { type, port: from.u16() };
+    case "seedEnd":
+      return { type, bytes: from.u53() };
   }
 }
 

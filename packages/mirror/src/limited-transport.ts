@@ -45,6 +45,9 @@ function limitedLink(link: Link, limit: Limit): Link {
 
   return {
     peer: link.peer,
+    localHost: link.localHost,
+    remoteHost: link.remoteHost,
+    exportKeys: (context) => link.exportKeys(context),
     send(frames) {
       limit.spend(frames.reduce((sum, frame) => sum + frame.length, 0));
       link.send(frames);

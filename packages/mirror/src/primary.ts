@@ -37,6 +37,7 @@ type PrimaryOptions = Parameters<OpenPrimary>[0];
 
 export const openPrimary: OpenPrimary = async (options) => {
   const { state, epoch, tls, clock, tickMs, onError, allows, linkOf = () => undefined } = options;
+  const { seedOver = "tls", limitMbps } = options;
   const bookmark = await takeOver(options);
   const start = startingPoint(bookmark.current, options);
   let urge: () => void = () => undefined;
@@ -141,6 +142,7 @@ export const openPrimary: OpenPrimary = async (options) => {
       tlsTransport({ tls, ...(allows && { allows }), dscpOf: (address) => linkOf(address)?.dscp }),
       linkOf,
     ),
+    seed: { over: seedOver, ...(limitMbps !== undefined && { limitMbps }) },
     onChange: changed,
     onError,
   };

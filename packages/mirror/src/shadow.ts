@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock } from "@understudy/model/clock";
 import { HLC_DRIFT_MAX_MS } from "@understudy/model/hlc";
 import type { Epoch, Position } from "@understudy/model/position";
+import { type SeedIntake, seedIntake } from "./datagram/seed-in.ts";
 import type { MirroredState, MirrorShadow } from "./engine.ts";
 import { diskError, MirrorError } from "./error.ts";
 import { decodeFrame, encodeFrame, type Frame, type Refusal } from "./frames.ts";
@@ -102,34 +103,70 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
     await store.ready();
     link.send([encodeFrame({ type: "welcome", durable: store.tail(), visible: store.visible() })]);
     let heardAtMs = clock.bootMs();
+    const epoch = hello.position.epoch;
+    const seed = seedIntake(link, (payload) => takeSeed({ payload, epoch }));
     const watchdog = setInterval(() => {
       if (clock.bootMs() - heardAtMs > SILENCE_MAX_MS) link.close();
     }, SILENCE_MAX_MS / 5);
     try {
       for await (const payload of frames) {
         heardAtMs = clock.bootMs();
-        await take(link, { payload, epoch: hello.position.epoch });
+        await take(link, { payload, epoch, seed });
       }
+      if (seed.failure) throw seed.failure;
     } finally {
+      seed.close();
       clearInterval(watchdog);
       store.abandon();
     }
   }
 
-  async function take(link: Link, { payload, epoch }: { payload: Uint8Array; epoch: Epoch }): Promise<void> {
+  /** What a delta consists of, whichever way it comes; false for any other frame. */
+  async function takeDelta(
+    frame: Frame,
+    { payload, epoch }: { payload: Uint8Array; epoch: Epoch },
+  ): Promise<boolean> {
+    if (frame.type === "begin") {
+      if (frame.epoch !== epoch)
+        throw new MirrorError("garbage", `delta of epoch ${frame.epoch} from a primary of ${epoch}`);
+      await store.begin(frame, payload);
+    } else if (frame.type === "change") await store.change(frame, payload);
+    else if (frame.type === "end") await store.end(frame, payload);
+    else if (frame.type === "packed") return takePacked(frame, epoch);
+    else return false;
+    return true;
+  }
+
+  async function takePacked(frame: Extract<Frame, { type: "packed" }>, epoch: Epoch): Promise<boolean> {
+    for (const payload of unpackFrame(frame)) {
+      const inner = decodeFrame(payload);
+      if (!(await takeDelta(inner, { payload, epoch })))
+        throw new MirrorError("garbage", `${inner.type} frame within a packed one`);
+    }
+    return true;
+  }
+
+  async function takeSeed(taken: { payload: Uint8Array; epoch: Epoch }): Promise<void> {
+    const frame = decodeFrame(taken.payload);
+    if (!(await takeDelta(frame, taken))) throw new MirrorError("garbage", `${frame.type} frame over UDP`);
+  }
+
+  async function take(
+    link: Link,
+    { payload, epoch, seed }: { payload: Uint8Array; epoch: Epoch; seed: SeedIntake },
+  ): Promise<void> {
     const frame = decodeFrame(payload);
     switch (frame.type) {
       case "begin":
-        if (frame.epoch !== epoch)
-          throw new MirrorError("garbage", `delta of epoch ${frame.epoch} from a primary of ${epoch}`);
-        return store.begin(frame, payload);
       case "change":
-        return store.change(frame, payload);
       case "end":
-        return store.end(frame, payload);
       case "packed":
-        for (const inner of unpackFrame(frame)) await take(link, { payload: inner, epoch });
+        await takeDelta(frame, { payload, epoch });
         return;
+      case "seedOffer":
+        return seed.offered(frame.token);
+      case "seedEnd":
+        return seed.ended(frame.bytes);
       case "heartbeat":
         return tellProgress(link);
       case "ask":
@@ -144,6 +181,7 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
       case "manifest":
       case "manifestEnd":
       case "progress":
+      case "seedAnswer":
         throw new MirrorError("garbage", `${frame.type} frame from a primary`);
     }
   }

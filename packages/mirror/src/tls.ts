@@ -12,6 +12,7 @@ import {
   type SecureContextOptions,
   type TLSSocket,
 } from "node:tls";
+import { EXPORTED_BYTES, EXPORTER_LABEL } from "./datagram/keys.ts";
 import { MirrorError } from "./error.ts";
 import { frameSplitter } from "./splitter.ts";
 import type { Link, Transport, TransportListener } from "./transport.ts";
@@ -131,6 +132,10 @@ function linkOver(socket: TLSSocket, allows: (name: string) => boolean): Link {
   socket.on("error", () => socket.destroy());
   return {
     peer,
+    localHost: plainHost(socket.localAddress),
+    remoteHost: plainHost(socket.remoteAddress),
+    exportKeys: (context) =>
+      socket.exportKeyingMaterial(EXPORTED_BYTES, EXPORTER_LABEL, Buffer.from(context)),
     send(frames) {
       if (socket.destroyed) return;
       socket.cork();
@@ -143,6 +148,11 @@ function linkOver(socket: TLSSocket, allows: (name: string) => boolean): Link {
     frames: () => framesOf(socket),
     close: () => void socket.destroy(),
   };
+}
+
+/** An IPv4 peer of a socket that takes both has an address of both kinds. */
+function plainHost(address: string | undefined): string {
+  return (address ?? "").replace(/^::ffff:/, "");
 }
 
 function untilReady(socket: TLSSocket): Promise<void> {

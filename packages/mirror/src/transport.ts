@@ -1,11 +1,16 @@
 /**
  * How two ends of a mirror reach each other: a stream of frames with backpressure, whatever carries it. tls.ts is the
- * one we have; seeding over UDP will be another behind the same interface.
+ * one we have; a seed may take another way beside it (datagram/), which begins and ends on the link.
  */
 
 export interface Link {
   /** Who the other end proved to be: the common name of its certificate. */
   readonly peer: string;
+  /** IP addresses of this link, for what else goes the same way. */
+  readonly localHost: string;
+  readonly remoteHost: string;
+  /** Key material that only the two ends of this link have; another for each context. */
+  exportKeys(context: Uint8Array): Uint8Array;
   /** Sends frames (with their length prefix) together. Never waits: ask `ready` before sending much. */
   send(frames: readonly Uint8Array[]): void;
   /** False while enough is waiting to be sent. */

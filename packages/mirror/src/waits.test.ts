@@ -17,6 +17,7 @@ const shadow = (instance: string, version: number): ShadowProgress => ({
   deltaBytes: 0,
   seedDoneBytes: 0,
   seedTotalBytes: 0,
+  transport: "tls",
 });
 const never = new AbortController().signal;
 

@@ -10,6 +10,7 @@ import type { Consistency, HoldSpec } from "@understudy/model/policy";
 import { POSITION_ZERO, type Position } from "@understudy/model/position";
 import { systemClock } from "@understudy/service/clock";
 import { createAuthority, issueCertificate, readTls, type TlsMaterial } from "@understudy/service/tls";
+import type { SeedOver } from "../src/datagram/choice.ts";
 import type { MirroredState, MirrorListener, MirrorPrimary, MirrorShadow } from "../src/engine.ts";
 import { listenMirror } from "../src/listener.ts";
 import { openPrimary } from "../src/primary.ts";
@@ -34,6 +35,7 @@ export type World = {
     tls?: TlsMaterial;
     tickMs?: number;
     writer?: Writer;
+    seedOver?: SeedOver;
   }): Promise<MirrorPrimary>;
   shadow(
     listener: MirrorListener,
@@ -100,6 +102,7 @@ export async function openWorld(
       tls: other = tls,
       tickMs = TICK_MS,
       writer,
+      seedOver = "tls",
     } = {}) =>
       own(
         await openPrimary({
@@ -112,6 +115,7 @@ export async function openWorld(
           clock,
           workDir: join(dir, name, "work"),
           onError,
+          seedOver,
         }),
       ),
     shadow: async (listener, { name, incarnation = "i1", show }) =>

@@ -8,6 +8,7 @@ function at(phase: ShadowProgress["phase"], seedDoneBytes: number): ShadowProgre
   return {
     instance: "catalog-2",
     incarnation: "i1",
+    transport: "tls",
     phase,
     durable: POSITION_ZERO,
     visible: POSITION_ZERO,

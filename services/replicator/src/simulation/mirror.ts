@@ -14,6 +14,7 @@ const COUNTS = {
   deltaBytes: 0,
   seedDoneBytes: 0,
   seedTotalBytes: 0,
+  transport: "tls" as const,
 };
 
 type Shadow = { readonly member: Member; durable: Position; readonly openedMs: number; lagging: boolean };

@@ -1,0 +1,115 @@
+/**
+ * What goes out next, and when: scoreboard, congestion model and pacer put together, with the pieces that have to be sent
+ * again. Knows numbers only; the worker has the bytes and the socket, a test has neither.
+ */
+
+import { type Congestion, congestion } from "./congestion.ts";
+import { pacer } from "./pacer.ts";
+import { type ArrivalReport, PING, scoreboard } from "./scoreboard.ts";
+
+const PING_MS_MIN = 5;
+/** Unanswered or with nothing to ask, pings become rarer; this often they come in any case. */
+const PING_MS_MAX = 200;
+
+export type DispatchOptions = {
+  /** The next piece never sent before; undefined while there is none, or no room for it. */
+  readonly fresh: () => number | undefined;
+  /** False for a piece that arrived after all: it is not sent again. */
+  readonly isWanted: (piece: number) => boolean;
+  readonly reportMs: () => number;
+  readonly rttMs: number;
+  /** Packets per ms, at most. */
+  readonly rateMax?: number;
+};
+
+export type Outgoing = { readonly packet: number; readonly piece: number };
+
+export interface Dispatch {
+  /** Everything that may leave at `nowMs`, one after the other; undefined ends it. */
+  next(nowMs: number): Outgoing | undefined;
+  hear(report: ArrivalReport, nowMs: number): void;
+  /** These pieces have to be sent again for another reason than loss. */
+  again(pieces: Iterable<number>): void;
+  readonly congestion: Congestion;
+  readonly floor: number;
+  readonly flying: number;
+  readonly sent: { packets: number; repairs: number };
+}
+
+export function dispatch(
+  { fresh, isWanted, reportMs, rttMs, rateMax = Number.POSITIVE_INFINITY }: DispatchOptions,
+  startMs: number,
+): Dispatch {
+  const board = scoreboard();
+  const path = congestion({ reportMs, rttMs }, startMs);
+  const pace = pacer();
+  const repairs: number[] = [];
+  const sent = { packets: 0, repairs: 0 };
+  let [repairsDone, sentAtMs, heardAtMs, toldFloor, toldAtMs] = [0, startMs, startMs, 0, startMs];
+
+  function nextPiece(): number | undefined {
+    while (repairsDone < repairs.length) {
+      const piece = repairs[repairsDone]!;
+      repairsDone += 1;
+      if (repairsDone === repairs.length) [repairs.length, repairsDone] = [0, 0];
+      if (!isWanted(piece)) continue;
+      sent.repairs += 1;
+      return piece;
+    }
+    return fresh();
+  }
+
+  function pingIsDue(nowMs: number): boolean {
+    if (board.isSpent) return false;
+    // The floor has to reach the receiver while data flows as well.
+    if (board.floor > toldFloor && nowMs - toldAtMs >= reportMs()) return true;
+    // Quick while news matters, rare when there is nothing to hear or nobody answers.
+    const silentMs = nowMs - heardAtMs;
+    const quick = Math.max(PING_MS_MIN, path.rttMs / 8, silentMs / 8);
+    return nowMs - sentAtMs >= Math.min(PING_MS_MAX, board.flying > 0 ? quick : PING_MS_MAX);
+  }
+
+  function send(piece: number, nowMs: number): Outgoing {
+    sentAtMs = nowMs;
+    sent.packets += 1;
+    if (piece === PING) [toldFloor, toldAtMs] = [board.floor, nowMs];
+    return { packet: board.send(piece, nowMs), piece };
+  }
+
+  return {
+    next(nowMs) {
+      if (pingIsDue(nowMs)) return send(PING, nowMs);
+      if (
+        !board.full &&
+        board.flying < path.window &&
+        pace.allowance(nowMs, Math.min(rateMax, path.rate)) >= 1
+      ) {
+        const piece = nextPiece();
+        if (piece !== undefined) {
+          pace.spend(1);
+          return send(piece, nowMs);
+        }
+        board.markAppLimited();
+      }
+      return undefined;
+    },
+    hear(report, nowMs) {
+      const news = board.hear(report, nowMs);
+      if (!news) return;
+      heardAtMs = nowMs;
+      for (const piece of news.lost) repairs.push(piece);
+      path.hear(news, nowMs);
+    },
+    again(pieces) {
+      for (const piece of pieces) repairs.push(piece);
+    },
+    congestion: path,
+    get floor() {
+      return board.floor;
+    },
+    get flying() {
+      return board.flying;
+    },
+    sent,
+  };
+}

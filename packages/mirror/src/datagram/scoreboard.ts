@@ -1,0 +1,192 @@
+/**
+ * What is in flight, and what the receiver's reports say about it: arrived, lost, how long it took and how fast data is
+ * being delivered. Every transmission has its own number, so nothing is ambiguous. Rate samples are those of
+ * draft-cheng-iccrg-delivery-rate-estimation: what was delivered since a packet left, over the longer of the time it
+ * took to send and to deliver it, so that neither bursts nor delayed reports look like speed.
+ */
+
+import { AHEAD_MAX, type Runs } from "./runs.ts";
+
+/** A packet without a piece of the stream: it only asks for news. */
+export const PING = -1;
+/** A gap this far below the highest arrival is a loss, on a path without disorder (RFC 9002's packet threshold). */
+const LOSS_DISTANCE = 3;
+
+/** What a report says of arrivals; times on the receiver's clock. */
+export type ArrivalReport = {
+  readonly floor: number;
+  readonly highest: number;
+  readonly runs: Runs;
+  /** Packets that have arrived in all, each counted once. */
+  readonly received: number;
+  readonly disorder: number;
+  /** When the newest packet came, modulo 2^32 us. */
+  readonly newestAtUs: number;
+  /** How long ago the highest came when this was sent. */
+  readonly delayUs: number;
+};
+
+export type News = {
+  readonly acked: number;
+  /** Pieces to send again. */
+  readonly lost: readonly number[];
+  /** Losses, pings included. */
+  readonly lostPackets: number;
+  /** Losses among packets sent at or after `judgeFrom`. */
+  readonly rttMs: number | undefined;
+  /** Packets per ms. */
+  readonly rate: number | undefined;
+  /** The rate may have been bounded by a lack of data rather than by the path. */
+  readonly isAppLimited: boolean;
+  /** A round trip has passed since the last round began. */
+  readonly isNewRound: boolean;
+  readonly flying: number;
+  /** Packets that have arrived so far, and when that was on the receiver's clock. */
+  readonly delivered: number;
+  readonly deliveredMs: number;
+};
+
+const FLYING = 1;
+const ARRIVED = 2;
+const LOST = 3;
+
+export interface Scoreboard {
+  readonly nextPacket: number;
+  readonly flying: number;
+  /** Below it everything is decided. */
+  readonly floor: number;
+  /** No more data until the oldest is decided; pings have numbers left, or nothing would ever be decided. */
+  readonly full: boolean;
+  readonly isSpent: boolean;
+  /** The number of the packet that carries this piece (or PING). */
+  send(piece: number, nowMs: number): number;
+  /** There was nothing to send though there was room. */
+  markAppLimited(): void;
+  /** Undefined for a report older than one seen before. */
+  hear(report: ArrivalReport, nowMs: number): News | undefined;
+}
+
+export function scoreboard(): Scoreboard {
+  const size = AHEAD_MAX;
+  const slots = {
+    piece: new Float64Array(size),
+    sentMs: new Float64Array(size),
+    /** Delivered when it was sent, and when that was on the receiver's clock. */
+    delivered: new Float64Array(size),
+    deliveredMs: new Float64Array(size),
+    /** When the newest packet known to have arrived at that time had been sent. */
+    windowMs: new Float64Array(size),
+    state: new Uint8Array(size),
+    appLimited: new Uint8Array(size),
+  };
+  let [nextPacket, floor, flying, highest] = [0, 0, 0, -1];
+  let [delivered, deliveredMs, windowMs, roundEnds] = [0, 0, 0, 0];
+  let appLimitedUntil = -1;
+  let clockUs = Number.NaN;
+
+  /** The receiver's clock wraps every 71 minutes; only differences count. */
+  function advanceClock(us: number): void {
+    if (!Number.isNaN(clockUs))
+      deliveredMs += (((us - clockUs) | 0) >>> 0 > 0x7fff_ffff ? 0 : (us - clockUs) >>> 0) / 1000;
+    clockUs = us;
+  }
+
+  function judge(report: ArrivalReport): { acked: number; lost: number[]; lostPackets: number } {
+    const distance = Math.max(LOSS_DISTANCE, Math.ceil(report.disorder * 1.25));
+    const lost: number[] = [];
+    let [acked, lostPackets, packet, arrived] = [0, 0, report.floor, true];
+    for (const length of report.runs) {
+      const end = Math.min(packet + length, nextPacket);
+      for (let each = Math.max(packet, floor); each < end; each += 1) {
+        const slot = each % size;
+        const isFlying = slots.state[slot] === FLYING;
+        if (arrived) {
+          if (isFlying) [acked, flying] = [acked + 1, flying - 1];
+          slots.state[slot] = ARRIVED;
+        } else if (isFlying && each <= report.highest - distance) {
+          slots.state[slot] = LOST;
+          [lostPackets, flying] = [lostPackets + 1, flying - 1];
+          if (slots.piece[slot] !== PING) lost.push(slots.piece[slot]!);
+        }
+      }
+      [packet, arrived] = [packet + length, !arrived];
+    }
+    while (floor < nextPacket && slots.state[floor % size] !== FLYING) floor += 1;
+    return { acked, lost, lostPackets };
+  }
+
+  return {
+    get nextPacket() {
+      return nextPacket;
+    },
+    get flying() {
+      return flying;
+    },
+    get floor() {
+      return floor;
+    },
+    get full() {
+      return nextPacket - floor >= size / 2;
+    },
+    get isSpent() {
+      return nextPacket - floor >= size - 1;
+    },
+    markAppLimited() {
+      appLimitedUntil = nextPacket;
+    },
+    send(piece, nowMs) {
+      // After silence the next interval starts here: a pause is not slowness.
+      if (flying === 0) [windowMs] = [nowMs];
+      const slot = nextPacket % size;
+      slots.piece[slot] = piece;
+      slots.sentMs[slot] = nowMs;
+      slots.delivered[slot] = delivered;
+      slots.deliveredMs[slot] = deliveredMs;
+      slots.windowMs[slot] = windowMs;
+      slots.state[slot] = FLYING;
+      slots.appLimited[slot] = nextPacket < appLimitedUntil || appLimitedUntil === nextPacket ? 1 : 0;
+      flying += 1;
+      nextPacket += 1;
+      return nextPacket - 1;
+    },
+    hear(report, nowMs) {
+      if (report.highest >= nextPacket || report.received < delivered || report.highest < highest)
+        return undefined;
+      const isNews = report.highest > highest;
+      advanceClock(report.newestAtUs);
+      delivered = report.received;
+      highest = report.highest;
+      const verdict = judge(report);
+      const newest = highest % size;
+      if (!isNews)
+        return {
+          ...verdict,
+          flying,
+          delivered,
+          deliveredMs,
+          rttMs: undefined,
+          rate: undefined,
+          isAppLimited: false,
+          isNewRound: false,
+        };
+      windowMs = slots.sentMs[newest]!;
+      const isNewRound = slots.delivered[newest]! >= roundEnds;
+      if (isNewRound) roundEnds = delivered;
+      const took = Math.max(
+        deliveredMs - slots.deliveredMs[newest]!,
+        slots.sentMs[newest]! - slots.windowMs[newest]!,
+      );
+      const gained = delivered - slots.delivered[newest]!;
+      return {
+        ...verdict,
+        flying,
+        delivered,
+        deliveredMs,
+        rttMs: Math.max(0.01, nowMs - slots.sentMs[newest]! - report.delayUs / 1000),
+        rate: took > 0.5 && slots.delivered[newest]! > 0 ? gained / took : undefined,
+        isAppLimited: slots.appLimited[newest] === 1,
+        isNewRound,
+      };
+    },
+  };
+}

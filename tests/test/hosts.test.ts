@@ -231,7 +231,8 @@ test("a machine joins by token, keeps the shadow, and leads when the primary's m
   assert.match(await cli(["host", "list"]), /edge-b +joined +/);
   const before = a.dataBytes();
   for (let each = 0; each < 5; each += 1) await written(a, primary.address, `order-${each}`);
-  assert.ok(a.dataBytes() - before > 5 * 4096, "the deltas went over the dedicated link");
+  // Deltas travel packed: a write is some hundred bytes, ten times what the link carries in that time when nothing is written.
+  assert.ok(a.dataBytes() - before > 5 * 300, "the deltas went over the dedicated link");
 
   // The dedicated link stays: what counts is that it cannot reach the store, and that nobody can reach it.
   a.setSwitch(false);

@@ -62,6 +62,7 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
   const listeners: (() => void)[] = [];
   let session: { readonly link: Link; readonly epoch: Epoch; done: Promise<void> } | undefined;
   let closed = false;
+  let gone: Promise<void> | undefined;
   let reportedLoss = "";
 
   const store = openShadowStore({
@@ -202,10 +203,13 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
     await endSession();
   }
 
-  async function letGo(): Promise<void> {
-    await store.close();
-    target.close();
-    bookmark.close();
+  /** Once, however often it is asked: a descriptor that is closed twice may be somebody else's by then. */
+  function letGo(): Promise<void> {
+    gone ??= store.close().then(() => {
+      target.close();
+      bookmark.close();
+    });
+    return gone;
   }
 
   return {

@@ -1,7 +1,7 @@
 /** Promotion and what follows: a diverged old primary catches up by differences, and nobody of a lower epoch is heard. */
 
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { test } from "node:test";
 import type { MirrorError } from "../src/error.ts";
 import { attach, caughtUp, openWorld, until } from "./ends.ts";
@@ -162,4 +162,15 @@ test("lag grows while a shadow is away and is made up by deltas when it is back"
     () => away().lagVersions === 0 && away().lagMs === 0 && away().phase === "live",
   );
   assert.ok(away().deltaBytes < 5_000);
+});
+
+test("an end that is closed twice closes nothing that became somebody else's", async (t) => {
+  const world = await openWorld(t);
+  const shadow = await world.shadow(await world.listen(), { name: "two" });
+  await shadow.close();
+  const mine = openSync(world.at("one", "mine"), "w+");
+  t.after(() => closeSync(mine));
+  await shadow.close();
+  writeSync(mine, "still open");
+  assert.equal(readFileSync(world.at("one", "mine"), "utf8"), "still open");
 });

@@ -38,6 +38,8 @@ const server = createServer((request, response) => {
 
 async function write(): Promise<void> {
   for (let round = 1; ; round += 1) {
+    // The last thing before a round: once quiesce is answered, none may begin.
+    while (quiet) await new Promise<void>((resolve) => (resting = resolve));
     const over = Promise.withResolvers<void>();
     ended = over.promise;
     const text = roundText(round, Number(bytes));
@@ -47,7 +49,6 @@ async function write(): Promise<void> {
     }
     over.resolve();
     process.stdout.write(`round ${round}\n`);
-    if (quiet) await new Promise<void>((resolve) => (resting = resolve));
     await sleep(Number(pauseMs));
   }
 }

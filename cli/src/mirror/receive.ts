@@ -169,7 +169,8 @@ async function openEnd(
     const workDir = join(dirname(dir), `.${basename(dir)}.understudy`);
     if (statSync(dirname(dir)).dev !== statSync(dir).dev)
       throw new RefusedError(409, `${dir} is a file system of its own: name a folder within it`);
-    const state = { resource: DATA_RESOURCE, dir, paths, consistency };
+    // Who copies folders expects folders there, not links into a place of ours.
+    const state = { resource: DATA_RESOURCE, dir, paths, consistency, view: "files" as const };
     return await listener.openShadow({ state, instance, incarnation, workDir });
   } catch (error) {
     if (error instanceof RefusedError) throw error;

@@ -28,11 +28,17 @@ const GRACE_MS = 2000;
 const LOOK_MS = 20;
 const LOOKS_MAX = 1000;
 
-/** `timeoutMs`: for the whole suite; an engine of containers takes a second or two for each start on a busy machine. */
+/**
+ * `timeoutMs`: for the whole suite; an engine of containers takes a second or two for each start on a busy machine.
+ * `movesOnRestart`: a known deviation of engines, which give a container that starts again the next free address.
+ */
 export function describeResourceDriver(
   name: string,
   openMachine: () => Promise<DriverMachine>,
-  { timeoutMs = 60_000 }: { readonly timeoutMs?: number } = {},
+  {
+    timeoutMs = 60_000,
+    movesOnRestart = false,
+  }: { readonly timeoutMs?: number; readonly movesOnRestart?: boolean } = {},
 ): void {
   describe(`${name} resource driver`, { timeout: timeoutMs }, async () => {
     const machine = await openMachine();
@@ -209,7 +215,8 @@ export function describeResourceDriver(
       });
       const again = await driver.restart(running, { ...asked, role: PRIMARY }, GRACE_MS);
       assert.notEqual(again.pid, running.pid);
-      assert.deepEqual([again.incarnation, again.address], [running.incarnation, running.address]);
+      assert.equal(again.incarnation, running.incarnation);
+      if (!movesOnRestart) assert.equal(again.address, running.address);
       assert.deepEqual(await machine.roleSeenBy(again), PRIMARY);
       assert.deepEqual(
         (await driver.list()).filter(({ instance }) => instance === running.instance),

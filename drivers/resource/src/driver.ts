@@ -56,7 +56,8 @@ export interface ResourceDriver {
   /** Sends its main process a signal that it handles, say to read its files again. Does nothing when it has ended. */
   signal(running: RunningInstance, name: ReloadSignal): Promise<void>;
   /**
-   * Ends it in an orderly way and starts it again under the same incarnation and address; nobody is told of that end.
+   * Ends it in an orderly way and starts it again under the same incarnation, at the same address where it can (what is
+   * returned says where); nobody is told of that end.
    * `request` is what it was started with. Throws when it does not run: what ended by itself is not brought back here.
    */
   restart(running: RunningInstance, request: StartRequest, graceMs: number): Promise<RunningInstance>;

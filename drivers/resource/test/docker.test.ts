@@ -139,7 +139,7 @@ if (!skip) {
         close: stage.close,
       };
     },
-    { timeoutMs: 300_000 },
+    { timeoutMs: 300_000, movesOnRestart: true },
   );
 }
 

@@ -49,9 +49,7 @@ type Options = Globals & {
 export function addCommand(program: Command): void {
   program
     .command("mirror")
-    .description(
-      "keep a folder on another machine equal to one here, by changed blocks, each file whole",
-    )
+    .description("keep a folder on another machine equal to one here, by changed blocks, each file whole")
     .argument("[source]", "folder to mirror; with --listen not given")
     .argument("[destination]", "HOST:FOLDER; with --listen the folder that takes copies")
     .option(

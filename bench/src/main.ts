@@ -1,7 +1,7 @@
 /** `npm run bench -- NAME [--json] [options]`: runs one benchmark; its last line is one JSON object. */
 
-export type BenchOptions = ReadonlyMap<string, string>;
-export type BenchResult = Readonly<Record<string, unknown>> & { readonly valid?: boolean };
+import type { BenchOptions, BenchResult } from "./bench.ts";
+
 type Bench = {
   readonly about: string;
   readonly load: () => Promise<{ run(options: BenchOptions): Promise<BenchResult> }>;

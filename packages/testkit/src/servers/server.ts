@@ -7,7 +7,8 @@ import { NICENESS } from "../niceness.ts";
 import { type Run, recordContainer } from "../run.ts";
 import { containerArguments, findImage } from "./docker.ts";
 import { howToInstall } from "./install-hint.ts";
-import { findProgram, type ServerName } from "./program.ts";
+import type { ServerName } from "./names.ts";
+import { findProgram } from "./program.ts";
 
 /** "containers" or "programs": the only way servers are started that may be either; by default, containers where there is an engine. */
 const CHOICE_VARIABLE = "UNDERSTUDY_SERVERS";

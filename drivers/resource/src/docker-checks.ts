@@ -1,9 +1,10 @@
 /** Whether a container may be taken under protection. Pure: what the engine says of it in, or one sentence with the remedy out. */
 
+import { asLabel } from "@understudy/model/names";
 import type { ContainerSpec } from "@understudy/model/policy";
 import { LABELS, mountOf } from "./docker-spec.ts";
 import { type ContainerInspect, type Mount, nameOfContainer } from "./docker-types.ts";
-import { ResourceError } from "./driver.ts";
+import { ResourceError, type StartRequest } from "./driver.ts";
 
 /** Drivers whose volumes are folders of the engine's host. */
 const LOCAL = "local";
@@ -57,4 +58,14 @@ function stateMount(inspect: ContainerInspect, { stateDir }: ContainerSpec): Mou
     );
   }
   return mount;
+}
+
+/** They become names of containers, folders and hosts. */
+export function checkNames({ resource, instance }: Pick<StartRequest, "resource" | "instance">): void {
+  try {
+    asLabel(resource, "resource");
+    asLabel(instance, "instance");
+  } catch (error) {
+    throw new ResourceError("refused", (error as Error).message);
+  }
 }

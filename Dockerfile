@@ -28,6 +28,13 @@ RUN set -e; \
   cp /etc/passwd /etc/group /slim/etc/; \
   chmod 1777 /slim/tmp; chown 1000:1000 /slim/var/lib/understudy
 
+# What is in the image, for whoever has to know: npm's packages, Node and the libraries above.
+FROM ${NODE_IMAGE} AS listed
+COPY --from=node /slim /slim
+COPY --from=dependencies /app/sbom.cdx.json npm.json
+COPY cli/src/compose/sbom.ts .
+RUN node sbom.ts npm.json /slim > /sbom.cdx.json
+
 FROM ${NODE_IMAGE} AS chosen
 ARG SERVICE
 COPY . /app
@@ -65,12 +72,13 @@ ENV PATH=/usr/local/bin NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=4
   NODE_COMPILE_CACHE=/app/compiled UNDERSTUDY_DATA_DIR=/var/lib/understudy UNDERSTUDY_PROBES_LISTEN=0.0.0.0:9100
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
-COPY --from=dependencies /app/sbom.cdx.json .
+COPY --from=listed /sbom.cdx.json .
 COPY . .
 COPY --from=chosen /chosen/main.js .
 COPY --from=compiled /compiled compiled
 ARG SERVICE
-LABEL org.opencontainers.image.title="understudy $SERVICE" org.opencontainers.image.licenses=Apache-2.0
+LABEL org.opencontainers.image.title="understudy $SERVICE" org.opencontainers.image.licenses=Apache-2.0 \
+  dev.understudy.sbom=/app/sbom.cdx.json
 USER 1000:1000
 EXPOSE 9100
 # Ready under a configuration; /livez is what an orchestrator that restarts should ask.

@@ -45,6 +45,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     about: "a seed between two folders on loopback, beside its own TLS and rsync",
     load: () => import("./seed-clean.ts"),
   },
+  compose: {
+    about: "docker compose up to healthy, idle use, each container killed under load (--rps N, --parts A,B)",
+    load: () => import("./compose.ts"),
+  },
   "reactive-sweep": {
     about: "target and hold of the reactive opponent: what each setting costs and harms",
     load: () => import("./reactive-sweep.ts"),

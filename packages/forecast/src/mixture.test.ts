@@ -60,3 +60,14 @@ test("a seat gives the named experts their share at once", () => {
   assert.ok(Math.abs(weights[3]! - 0.9) < 1e-12);
   assert.ok(Math.abs(weights[0]! - 0.1 / 3) < 1e-12);
 });
+
+test("what was learnt is not forgotten while all are equally right", () => {
+  const weights = even(2);
+  for (let step = 0; step < 100; step += 1)
+    learnWeights(weights, 0, { losses: Float64Array.of(0, 1), ...LEARNING });
+  const learnt = [...weights];
+  assert.ok(learnt[0]! > 0.9);
+  for (let step = 0; step < 10_000; step += 1)
+    learnWeights(weights, 0, { losses: Float64Array.of(2, 2), ...LEARNING });
+  for (const [i, weight] of learnt.entries()) assert.ok(Math.abs(weight - weights[i]!) < 1e-9);
+});

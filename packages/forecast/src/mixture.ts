@@ -5,7 +5,7 @@
  * combining predictors that specialize", 1997): one that has no forecast is left out and keeps its weight.
  */
 
-/** One wild sample must not decide the race. */
+/** How much worse than the best one counts at most: one wild sample must not decide the race. */
 const LOSS_MAX = 8;
 
 /**
@@ -25,7 +25,10 @@ export function combine(weights: Float64Array, at: number, forecasts: Float64Arr
   forecasts[count] = total > 0 ? sum / total : Number.NaN;
 }
 
-/** `losses` in units of the usual loss, NaN for sleepers; they are overwritten. */
+/**
+ * `losses` in units of the usual loss, NaN for sleepers. Of the share no more is dealt out than the losses differ: a series
+ * that stands still, where all are right, teaches nothing, and must not be forgotten for.
+ */
 export function learnWeights(
   weights: Float64Array,
   at: number,
@@ -34,20 +37,29 @@ export function learnWeights(
   let awakeBefore = 0;
   let awakeAfter = 0;
   let awake = 0;
+  let least = Number.POSITIVE_INFINITY;
+  let most = 0;
+  for (let i = 0; i < losses.length; i += 1) {
+    const loss = losses[i]!;
+    if (loss < least) least = loss;
+    if (loss > most) most = loss;
+  }
+  if (!(least < Number.POSITIVE_INFINITY)) return;
   for (let i = 0; i < losses.length; i += 1) {
     const loss = losses[i]!;
     if (Number.isNaN(loss)) continue;
     const before = weights[at + i]!;
     awake += 1;
     awakeBefore += before;
-    const after = before * Math.exp(-rate * Math.min(loss, LOSS_MAX));
+    const after = before * Math.exp(-rate * Math.min(loss - least, LOSS_MAX));
     weights[at + i] = after;
     awakeAfter += after;
   }
   if (!(awakeAfter > 0)) return;
   // Sleepers keep their weight, so those awake share among themselves what they had together.
-  const scale = ((1 - share) * awakeBefore) / awakeAfter;
-  const dealt = (share * awakeBefore) / awake;
+  const part = share * Math.min(1, most - least);
+  const scale = ((1 - part) * awakeBefore) / awakeAfter;
+  const dealt = (part * awakeBefore) / awake;
   for (let i = 0; i < losses.length; i += 1) {
     const loss = losses[i]!;
     if (!Number.isNaN(loss)) weights[at + i] = scale * weights[at + i]! + dealt;

@@ -10,6 +10,8 @@ import type { State } from "./state.ts";
 
 /** How far one outcome moves a weight, in units of what a miss and a hit at the level move together; falls with the horizon. */
 const RATE = 0.002;
+/** The middle is nearly right before any line is learnt: its line moves slower. */
+const MEDIAN_PART = 0.3;
 /** What lies further off counts as this many usual errors: one wild sample must not turn the line over. */
 const SIGHT_MAX = 3;
 const OTHERS = 2;
@@ -61,7 +63,8 @@ export function learnLine({ singles, plan }: State, series: number, place: numbe
   const level = plan.levels[place % wide]!;
   const miss = covered ? level - 1 : level;
   const h = Math.floor(place / wide);
-  const step = (RATE * miss * plan.strides[h]!) / (2 * level * (1 - level) * plan.horizons[h]!);
+  const rate = level === 0.5 ? MEDIAN_PART * RATE : RATE;
+  const step = (rate * miss * plan.strides[h]!) / (2 * level * (1 - level) * plan.horizons[h]!);
   const weights = series * plan.singles + plan.in.lineWeights + SIGHTS * place;
   for (let i = 0; i < SIGHTS; i += 1) singles[weights + i] = singles[weights + i]! + step * sights[i]!;
 }

@@ -14,6 +14,7 @@ import { pinballLoss } from "./scores.ts";
 import type { Made } from "./slots.ts";
 import { CLOCK, clock, type State } from "./state.ts";
 
+const MEDIAN = 0.5;
 const FAST = 0;
 const SLOW = 1;
 const WINDOW = 2;
@@ -98,14 +99,15 @@ function cacheScores(state: State, series: number, h: number): void {
   }
 }
 
-/** What each candidate says for quantile `q`; NaN for one that has nothing to say. */
+/** What each candidate says for quantile `q`; NaN for one that has nothing to say. The median's first is the center itself. */
 function readCandidates(state: State, series: number, { h, slot }: Made, q: number): void {
   const { plan, numbers, singles } = state;
   const base = series * plan.numbers;
   const wide = plan.levels.length;
   const center = singles[slot + SLOT.center]!;
   const zs = base + plan.at.zs + SCALES * h * wide + q;
-  candidates[FAST] = center + singles[slot + SLOT.scales]! * numbers[zs]!;
+  candidates[FAST] =
+    plan.levels[q] === MEDIAN ? center : center + singles[slot + SLOT.scales]! * numbers[zs]!;
   candidates[SLOW] = center + singles[slot + SLOT.scales + 1]! * numbers[zs + wide]!;
   candidates[WINDOW] = singles[slot + plan.slotWindow + q]!;
   const seasonal = singles[slot + SLOT.seasonCenter]!;
@@ -173,7 +175,10 @@ export function learnQuantiles(state: State, series: number, made: Made): void {
   }
 }
 
-/** Moves the level and the shift of one quantile of one horizon: `place` counts levels within horizons. */
+/**
+ * Moves the level and the shift of one quantile of one horizon: `place` counts levels within horizons. The median is judged by
+ * its error, which moving it would only raise.
+ */
 function adapt({ numbers, plan }: State, series: number, place: number, covered: boolean): void {
   const at = series * plan.numbers + plan.at.adaptation + place;
   const shiftAt = series * plan.numbers + plan.at.shifts + place;
@@ -183,7 +188,8 @@ function adapt({ numbers, plan }: State, series: number, place: number, covered:
   // One in a stride is learnt from, for all of the stride.
   const part = plan.strides[h]! / plan.horizons[h]!;
   const miss = covered ? level - 1 : level;
-  if (level !== 0.5) numbers[shiftAt] = numbers[shiftAt]! + SHIFT * part * miss;
+  if (level === MEDIAN) return;
+  numbers[shiftAt] = numbers[shiftAt]! + SHIFT * part * miss;
   const moved = numbers[at]! + (ADAPTATION * part * miss) / (level * (1 - level));
   numbers[at] = Math.min(ADAPTATION_MAX, Math.max(-ADAPTATION_MAX, moved));
 }
@@ -195,7 +201,7 @@ export function seatSeasonQuantiles(
   { h, leads }: { h: number; leads: boolean },
 ): void {
   for (let q = 0; q < plan.levels.length; q += 1) {
-    if (plan.levels[q] === 0.5 && !leads) continue;
+    if (plan.levels[q] === MEDIAN && !leads) continue;
     const place = series * plan.numbers + plan.at.candidates + CANDIDATES * (h * plan.levels.length + q);
     seat(numbers, place, { count: CANDIDATES, first: SEASON, share: CANDIDATE_SEAT });
   }

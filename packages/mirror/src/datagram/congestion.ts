@@ -329,7 +329,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
     },
     get window() {
       const own = Math.max(WINDOW_MIN, ownWindow() / alive());
-      return cubic ? Math.min(own, cubic.at(nowMs) + unreported()) : own;
+      return cubic ? Math.min(own, Math.max(WINDOW_MIN, cubic.at(nowMs) + unreported())) : own;
     },
     get rttMs() {
       return srttMs;

@@ -9,7 +9,7 @@ import { type ArrivalReport, PING, scoreboard } from "./scoreboard.ts";
 
 const PING_MS_MIN = 5;
 /** Unanswered or with nothing to ask, pings become rarer; this often they come in any case. */
-const PING_MS_MAX = 200;
+const PING_MS_MAX = 100;
 /** However small pace and window have become, a piece leaves when none did for so many round trips and report intervals. */
 const NUDGE_ROUND_TRIPS = 1;
 const NUDGE_REPORTS = 2;

@@ -39,7 +39,7 @@ export interface Company {
   /** The path has become another one. */
   forget(): void;
   /** Packets were lost because the queue was full. */
-  yieldTo(at: { flying: number; rate: number; rttMs: number; nowMs: number }): void;
+  yieldTo(at: { flying: number; rate: number; rttMs: number; minRttMs: number; nowMs: number }): void;
   /** Nobody fills the queue any more. */
   release(): void;
   isCrowded(minRttMs: number): boolean;
@@ -69,9 +69,9 @@ export function company(): Company {
     forget() {
       [capacity, cubic, aloneSinceMs, isSuspect] = [undefined, undefined, undefined, false];
     },
-    yieldTo({ flying, rate, rttMs, nowMs }) {
-      const share = shareOf(rate);
-      const keep = share !== undefined && share > SHARE_GREEDY ? KEEP_GREEDY : undefined;
+    yieldTo({ flying, rate, rttMs, minRttMs, nowMs }) {
+      const isGreedy = (shareOf(rate) ?? 0) > SHARE_GREEDY && isCrowded(minRttMs);
+      const keep = isGreedy ? KEEP_GREEDY : undefined;
       cubic = cubicWindow(flying, rttMs, nowMs, { ...(cubic && { before: cubic }), ...(keep && { keep }) });
     },
     release() {

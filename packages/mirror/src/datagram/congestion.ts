@@ -202,7 +202,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
   }
 
   function yieldTo(): void {
-    others.yieldTo({ flying, rate: bandwidth(), rttMs: srttMs, nowMs });
+    others.yieldTo({ flying, rate: bandwidth(), rttMs: srttMs, minRttMs: minRtt(), nowMs });
     judgeFrom = round + 2;
     if (phase !== "rtt") enter("cruise");
   }

@@ -138,17 +138,13 @@ export function openFeedSession(
 
   async function copy(theirs: Manifest, base: Base): Promise<void> {
     const isSeed = theirs.entries.size === 0;
-    const mine = isSeed ? await chooseCarrier() : tlsCarrier(link);
-    carrier = mine;
     try {
-      const position = await copyOver(mine, { theirs, base, isSeed });
+      carrier = isSeed ? await chooseCarrier() : tlsCarrier(link);
+      const position = await copyOver(carrier, { theirs, base, isSeed });
       window.add(position, 0);
       cursor = baseOf(position);
-    } catch (error) {
-      if (mine.transport === "udp") known.udpAgainAtMs = source.bootMs() + UDP_REST_MS;
-      throw error;
     } finally {
-      mine.close();
+      carrier?.close();
     }
     pump();
   }
@@ -246,6 +242,10 @@ export function openFeedSession(
       const timer = setInterval(beat, HEARTBEAT_MS);
       try {
         await meet(frames());
+      } catch (error) {
+        // Whatever ended it while a seed was on its way over UDP: the next one does not depend on UDP.
+        if (offer && !cursor && !signal.aborted) known.udpAgainAtMs = source.bootMs() + UDP_REST_MS;
+        throw error;
       } finally {
         clearInterval(timer);
         signal.removeEventListener("abort", close);

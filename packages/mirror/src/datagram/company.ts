@@ -20,6 +20,7 @@ const GAIN_MAX = 3.5;
 const CONTEND_GAIN = 4;
 /** Nothing shorter than this in so many rounds is a standing queue. */
 const ROUNDS = 16;
+const ROUNDS_MIN = 8;
 const QUEUE_SHARE = 0.2;
 const QUEUE_MS = 4;
 /** Alone for so long, and what we have is what the path carries. */
@@ -28,6 +29,9 @@ const ALONE_MS = 3_000;
 const SHARE_EVEN = 0.5;
 const SHARE_GREEDY = 0.6;
 const KEEP_GREEDY = 0.5;
+/** Who came second cannot tell a flow that answers to losses from one that does not: between the two. */
+const KEEP_UNKNOWN = 0.8;
+const SHARE_POOR = 0.4;
 
 export interface Company {
   /** The shortest round trip of a round. */
@@ -46,18 +50,26 @@ export interface Company {
   /** Round trips' worth of `rate` that may be in flight. */
   gain(rate: number): number;
   readonly cubic: CubicWindow | undefined;
+  /** What may be in flight beside a flow that fills the queue. None while our share is poor: who took it answers to no loss. */
+  ceiling(rate: number, nowMs: number): number | undefined;
 }
 
 export function company(): Company {
   const recent = recentMin(ROUNDS);
   let [capacity, aloneSinceMs] = [undefined as number | undefined, undefined as number | undefined];
   let isSuspect = false;
-  const isCrowded = (minRttMs: number) => (recent.value ?? 0) > minRttMs * (1 + QUEUE_SHARE) + QUEUE_MS;
+  let rounds = 0;
+  const isCrowded = (minRttMs: number) =>
+    rounds >= ROUNDS_MIN && (recent.value ?? 0) > minRttMs * (1 + QUEUE_SHARE) + QUEUE_MS;
   let cubic: CubicWindow | undefined;
   const shareOf = (rate: number) => (capacity ? rate / capacity : undefined);
 
   return {
-    hearRound: (leastMs, round) => recent.add(leastMs, round),
+    hearRound(leastMs, round) {
+      rounds += 1;
+      if (rounds === 1) recent.reset(leastMs, round);
+      else recent.add(leastMs, round);
+    },
     hearCycle(rate, { minRttMs, nowMs }) {
       if (cubic || isCrowded(minRttMs)) aloneSinceMs = undefined;
       else if (aloneSinceMs === undefined) aloneSinceMs = nowMs;
@@ -67,11 +79,12 @@ export function company(): Company {
       isSuspect = true;
     },
     forget() {
-      [capacity, cubic, aloneSinceMs, isSuspect] = [undefined, undefined, undefined, false];
+      [capacity, cubic, aloneSinceMs, isSuspect, rounds] = [undefined, undefined, undefined, false, 0];
     },
     yieldTo({ flying, rate, rttMs, minRttMs, nowMs }) {
-      const isGreedy = (shareOf(rate) ?? 0) > SHARE_GREEDY && isCrowded(minRttMs);
-      const keep = isGreedy ? KEEP_GREEDY : undefined;
+      const share = shareOf(rate);
+      const isGreedy = (share ?? 0) > SHARE_GREEDY && isCrowded(minRttMs);
+      const keep = share === undefined ? KEEP_UNKNOWN : isGreedy ? KEEP_GREEDY : undefined;
       cubic = cubicWindow(flying, rttMs, nowMs, { ...(cubic && { before: cubic }), ...(keep && { keep }) });
     },
     release() {
@@ -86,6 +99,9 @@ export function company(): Company {
     },
     get cubic() {
       return cubic;
+    },
+    ceiling(rate, nowMs) {
+      return (shareOf(rate) ?? 1) < SHARE_POOR ? undefined : cubic?.at(nowMs);
     },
   };
 }

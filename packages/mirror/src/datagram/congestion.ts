@@ -23,9 +23,15 @@ const DOWN_GAIN = 0.75;
 /** A little below what was measured, so that a queue drains between two probes. */
 const CRUISE_GAIN = 1.02;
 const WINDOW_GAIN = 2;
+/** Beside others the window decides, and the pace has to let it. */
+const CROWD_PACE = 1.25;
+/** Round trips in which our part of a queue is gone: only then what is left of it is known to be somebody else's. */
+const DRAIN_ALONE = 3;
+const DRAIN_CROWDED = 8;
 /** Beside a flow that fills the queue the window decides, not the pace. */
 const CONTEND_PACE = 1.2;
 const CRUISE_ROUNDS = 6;
+const LOOK_ROUNDS = 16;
 const WINDOW_FIRST = 64;
 const WINDOW_MIN = 8;
 /** What a timer of ours may come late. */
@@ -101,7 +107,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
   let current: Round = { ...ROUND_EMPTY };
   let [srttMs, minRttMs, minRttAtMs] = [firstRttMs, Number.POSITIVE_INFINITY, startMs];
   let [plateau, flatRounds] = [0, 0];
-  let calmSinceMs = startMs;
+  let [calmSinceMs, isCollapsed] = [startMs, false];
   let [nowMs, flying, lastRate, probedMinMs] = [startMs, 0, 0, Number.POSITIVE_INFINITY];
   /** Where the present cycle began, and the mean rate of the last whole one. */
   let cycle: { readonly delivered: number; readonly atMs: number } | undefined;
@@ -198,6 +204,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
   function collapse(): void {
     rates.reset(lastRate, round);
     others.forget();
+    isCollapsed = true;
     enter("drain");
   }
 
@@ -236,17 +243,26 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
         if (lately.value! > minRtt() * 1.25 + 4) enter("drain");
         break;
       case "drain":
-        if (drained || elapsedMs > 3 * srttMs) enter("cruise");
+        if (drained || elapsedMs > 3 * srttMs) {
+          // What came through while the queue ran empty is what the new path carries.
+          if (isCollapsed) rates.reset(Math.min(bandwidth(), current.rate || lastRate), round);
+          isCollapsed = false;
+          enter("cruise");
+        }
         break;
       case "up":
-        if (lately.value! > minRtt() * UP_GAIN + 4) enter("down");
+        // In somebody else's queue a long round trip says nothing about our pace.
+        if (!isCrowded() && lately.value! > minRtt() * UP_GAIN + 4) enter("down");
         break;
       case "down":
-        if (drained || elapsedMs > 3 * minRtt()) enter("cruise");
+        // Ours is gone and the queue with it: nobody else was in it.
+        if (drained && lately.value! < minRtt() + shortQueue()) others.release();
+        if (drained || elapsedMs > (isCrowded() ? DRAIN_CROWDED : DRAIN_ALONE) * minRtt()) enter("cruise");
         break;
       case "cruise":
         if (nowMs - minRttAtMs > RTT_SPAN_MS) enter("rtt");
-        else if (!others.cubic && round - phaseSince.round >= CRUISE_ROUNDS) enter("up");
+        else if (others.cubic) lookIfDue();
+        else if (round - phaseSince.round >= CRUISE_ROUNDS) enter("up");
         break;
       case "rtt":
         if (elapsedMs > Math.max(RTT_PROBE_MS, srttMs + 2 * reportMs())) {
@@ -260,6 +276,11 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
         }
         break;
     }
+  }
+
+  /** Beside a flow that fills the queue there is nothing to probe for; but it may have gone. */
+  function lookIfDue(): void {
+    if (round - phaseSince.round >= LOOK_ROUNDS) enter("down");
   }
 
   function ownWindow(): number {
@@ -286,8 +307,9 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
         return UP_GAIN;
       case "down":
         return DOWN_GAIN;
-      case "rtt":
       case "cruise":
+        return isCrowded() ? CROWD_PACE : CRUISE_GAIN;
+      case "rtt":
         return CRUISE_GAIN;
     }
   }
@@ -312,14 +334,14 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
     },
     get rate() {
       const own = (gain() * bandwidth()) / alive();
-      const { cubic } = others;
-      if (!cubic || phase === "rtt") return own;
-      return Math.max(own, (CONTEND_PACE * cubic.at(nowMs)) / srttMs);
+      const ceiling = others.ceiling(bandwidth(), nowMs);
+      if (ceiling === undefined || phase === "rtt") return own;
+      return Math.max(own, (CONTEND_PACE * ceiling) / srttMs);
     },
     get window() {
       const own = Math.max(WINDOW_MIN, ownWindow() / alive());
-      const { cubic } = others;
-      return cubic ? Math.min(own, Math.max(WINDOW_MIN, cubic.at(nowMs) + unreported())) : own;
+      const ceiling = others.ceiling(bandwidth(), nowMs);
+      return ceiling === undefined ? own : Math.min(own, Math.max(WINDOW_MIN, ceiling + unreported()));
     },
     get rttMs() {
       return srttMs;

@@ -21,6 +21,8 @@ import { PROBES_MAX } from "./probe.ts";
 import { arrivals } from "./runs.ts";
 import { SILENCE_MS_MAX, type Verdict } from "./sending.ts";
 
+/** Before the first datagram: the sender's thread has to start, and on a busy machine that takes seconds. */
+const FIRST_MS_MAX = 30_000;
 const REPORT_MS_FIRST = 10;
 const REPORT_MS_RANGE = [5, 100] as const;
 const NOTHING: Heard = { blocks: [], isPeer: false };
@@ -125,8 +127,9 @@ export function receivingEnd(keys: DatagramKeys, startMs: number): ReceivingEnd 
     verdict(nowMs) {
       if (box.broken > BROKEN_MAX)
         return { code: "garbage", reason: `${box.broken} blocks of the seed came with broken seals` };
-      if (nowMs - heardAtMs > SILENCE_MS_MAX)
-        return { code: "unreachable", reason: `nothing came over UDP for ${SILENCE_MS_MAX / 1000} s` };
+      const patienceMs = packets.highest < 0 ? FIRST_MS_MAX : SILENCE_MS_MAX;
+      if (nowMs - heardAtMs > patienceMs)
+        return { code: "unreachable", reason: `nothing came over UDP for ${patienceMs / 1000} s` };
       return undefined;
     },
   };

@@ -46,7 +46,7 @@ export type News = {
   /** A round trip has passed since the last round began. */
   readonly isNewRound: boolean;
   readonly flying: number;
-  /** Packets that have arrived so far, and when that was on the receiver's clock. */
+  /** Pieces that have arrived so far, and when that was on the receiver's clock: on a slow path pings would look like speed. */
   readonly delivered: number;
   readonly deliveredMs: number;
 };
@@ -87,7 +87,7 @@ export function scoreboard(): Scoreboard {
   };
   let [nextPacket, floor, flying, highest] = [0, 0, 0, -1];
   let [delivered, deliveredMs, windowMs, roundEnds] = [0, 0, 0, 0];
-  let appLimitedUntil = -1;
+  let [appLimitedUntil, received] = [-1, 0];
   let [clockUs, latestRttMs] = [Number.NaN, 0];
 
   /** The receiver's clock wraps every 71 minutes; only differences count. */
@@ -162,13 +162,13 @@ export function scoreboard(): Scoreboard {
       return nextPacket - 1;
     },
     hear(report, nowMs) {
-      if (report.highest >= nextPacket || report.received < delivered || report.highest < highest)
+      if (report.highest >= nextPacket || report.received < received || report.highest < highest)
         return undefined;
       const isNews = report.highest > highest;
       advanceClock(report.newestAtUs);
-      delivered = report.received;
-      highest = report.highest;
+      [received, highest] = [report.received, report.highest];
       const verdict = judge(report);
+      delivered += verdict.pieces;
       const newest = highest % size;
       if (!isNews)
         return {
@@ -183,8 +183,8 @@ export function scoreboard(): Scoreboard {
         };
       windowMs = slots.sentMs[newest]!;
       latestRttMs = Math.max(0.01, nowMs - windowMs - report.delayUs / 1000);
-      const isNewRound = slots.delivered[newest]! >= roundEnds;
-      if (isNewRound) roundEnds = delivered;
+      const isNewRound = highest >= roundEnds;
+      if (isNewRound) roundEnds = nextPacket;
       const took = Math.max(
         deliveredMs - slots.deliveredMs[newest]!,
         slots.sentMs[newest]! - slots.windowMs[newest]!,
@@ -196,7 +196,7 @@ export function scoreboard(): Scoreboard {
         delivered,
         deliveredMs,
         rttMs: latestRttMs,
-        rate: took > 0.5 && slots.delivered[newest]! > 0 ? gained / took : undefined,
+        rate: took > 0.5 && gained > 0 && slots.delivered[newest]! > 0 ? gained / took : undefined,
         isAppLimited: slots.appLimited[newest] === 1,
         isNewRound,
       };

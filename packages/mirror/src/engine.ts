@@ -82,7 +82,7 @@ export type OpenPrimary = (options: {
   readonly allows?: (name: string) => boolean;
   /** How to use the link to an address: rate limit and services code point. */
   readonly linkOf?: LinkOf;
-  /** "tls" by default; "auto": a probe before each seed decides. */
+  /** "auto" by default: a probe before each seed decides. */
   readonly seedOver?: SeedOver;
   /** What a seed over UDP may take of the link. */
   readonly limitMbps?: number;

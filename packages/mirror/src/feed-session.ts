@@ -39,7 +39,7 @@ export type FeedSource = Pick<CatchUp, "capture" | "epoch" | "seal" | "exclusive
   readonly position: () => Position;
   readonly bootMs: () => number;
   readonly transport: Transport;
-  readonly seed: SeedOptions;
+  readonly seed: (address: string) => SeedOptions;
   readonly onChange: () => void;
   readonly onError: (error: Error) => void;
 };
@@ -85,6 +85,7 @@ export function openFeedSession(
   /** Where the next delta has to begin; undefined while the shadow is being brought up to date. */
   let cursor: Base | undefined;
   let offer: SeedOffer | undefined;
+  let carrier: SeedCarrier | undefined;
 
   function pump(): void {
     while (cursor && link.ready() && !window.full()) {
@@ -137,31 +138,29 @@ export function openFeedSession(
 
   async function copy(theirs: Manifest, base: Base): Promise<void> {
     const isSeed = theirs.entries.size === 0;
-    const carrier = isSeed ? await chooseCarrier() : tlsCarrier(link);
     try {
+      carrier = isSeed ? await chooseCarrier() : tlsCarrier(link);
       const position = await copyOver(carrier, { theirs, base, isSeed });
       window.add(position, 0);
       cursor = baseOf(position);
-    } catch (error) {
-      if (carrier.transport === "udp") known.udpAgainAtMs = source.bootMs() + UDP_REST_MS;
-      throw error;
     } finally {
-      carrier.close();
+      carrier?.close();
     }
     pump();
   }
 
   async function chooseCarrier(): Promise<SeedCarrier> {
-    const over = source.bootMs() < known.udpAgainAtMs ? "tls" : source.seed.over;
-    offer = offerSeed(link, { ...source.seed, over, bytes: source.capture.manifest.bytes });
-    const carrier = await offer.carrier();
-    known.transport = carrier.transport;
+    const wanted = source.seed(target.address);
+    const over = source.bootMs() < known.udpAgainAtMs ? "tls" : wanted.over;
+    offer = offerSeed(link, { ...wanted, over, bytes: source.capture.manifest.bytes });
+    const chosen = await offer.carrier();
+    known.transport = chosen.transport;
     source.onChange();
-    return carrier;
+    return chosen;
   }
 
   async function copyOver(
-    carrier: SeedCarrier,
+    by: SeedCarrier,
     { theirs, base, isSeed }: { theirs: Manifest; base: Base; isSeed: boolean },
   ): Promise<Position> {
     const position = await catchUp({
@@ -172,7 +171,7 @@ export function openFeedSession(
         known.seedTotalBytes = bytes;
       },
       async send(batch, payloadBytes) {
-        await carrier.send(batch);
+        await by.send(batch);
         const bytes = batch.reduce((sum, frame) => sum + frame.length, 0);
         if (isSeed) known.seedBytes += bytes;
         else known.deltaBytes += bytes;
@@ -180,7 +179,7 @@ export function openFeedSession(
         known.seedTotalBytes = Math.max(known.seedTotalBytes, known.seedDoneBytes);
       },
     });
-    await carrier.finish();
+    await by.finish();
     return position;
   }
 
@@ -243,9 +242,15 @@ export function openFeedSession(
       const timer = setInterval(beat, HEARTBEAT_MS);
       try {
         await meet(frames());
+      } catch (error) {
+        // Whatever ended it while a seed was on its way over UDP: the next one does not depend on UDP.
+        if (offer && !cursor && !signal.aborted) known.udpAgainAtMs = source.bootMs() + UDP_REST_MS;
+        throw error;
       } finally {
         clearInterval(timer);
         signal.removeEventListener("abort", close);
+        // Whoever still waits to write learns of it now, and not when the datagrams have been silent for long.
+        carrier?.close();
         link.close();
       }
     },

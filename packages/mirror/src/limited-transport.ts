@@ -61,6 +61,10 @@ function limitedLink(link: Link, limit: Limit): Link {
       await limit.untilOpen("seed", closed.signal);
       await link.untilReady();
     },
+    async untilAllowed(bytes) {
+      await limit.untilOpen("seed", closed.signal);
+      limit.spend(bytes);
+    },
     onDrain(listener) {
       listeners.push(listener);
       link.onDrain(listener);

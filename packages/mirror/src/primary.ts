@@ -37,7 +37,7 @@ type PrimaryOptions = Parameters<OpenPrimary>[0];
 
 export const openPrimary: OpenPrimary = async (options) => {
   const { state, epoch, tls, clock, tickMs, onError, allows, linkOf = () => undefined } = options;
-  const { seedOver = "tls", limitMbps } = options;
+  const { seedOver = "auto", limitMbps } = options;
   const bookmark = await takeOver(options);
   const start = startingPoint(bookmark.current, options);
   let urge: () => void = () => undefined;
@@ -142,7 +142,11 @@ export const openPrimary: OpenPrimary = async (options) => {
       tlsTransport({ tls, ...(allows && { allows }), dscpOf: (address) => linkOf(address)?.dscp }),
       linkOf,
     ),
-    seed: { over: seedOver, ...(limitMbps !== undefined && { limitMbps }) },
+    // Datagrams of Node carry no services code point: where one is wanted, the seed goes where it can be set.
+    seed: (address: string) => ({
+      over: linkOf(address)?.dscp === undefined ? seedOver : ("tls" as const),
+      ...(limitMbps !== undefined && { limitMbps }),
+    }),
     onChange: changed,
     onError,
   };

@@ -116,8 +116,8 @@ export async function openShadowEnd(options: ShadowOptions): Promise<ShadowEnd> 
       }
       if (seed.failure) throw seed.failure;
     } finally {
-      seed.close();
       clearInterval(watchdog);
+      await seed.close();
       store.abandon();
     }
   }

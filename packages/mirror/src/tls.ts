@@ -144,6 +144,7 @@ function linkOver(socket: TLSSocket, allows: (name: string) => boolean): Link {
     },
     ready: () => socket.writableLength < SEND_BYTES_MAX,
     untilReady: () => untilReady(socket),
+    untilAllowed: async () => undefined,
     onDrain: (listener) => void socket.on("drain", listener),
     frames: () => framesOf(socket),
     close: () => void socket.destroy(),

@@ -17,6 +17,8 @@ export interface Link {
   ready(): boolean;
   /** Resolves when `ready` is true again; rejects when the link is closed. */
   untilReady(): Promise<void>;
+  /** Resolves when a seed may send so many bytes past this link, the same way, by the limit of the way; counts them. */
+  untilAllowed(bytes: number): Promise<void>;
   /** Called each time everything sent so far has left. */
   onDrain(listener: () => void): void;
   /** Frames without their prefix, as they arrive; a slow reader slows the sender. Ends when the link closes. */

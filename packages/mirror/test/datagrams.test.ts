@@ -4,10 +4,11 @@ import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { seededRandom } from "@understudy/testkit/random";
 import { datagramKeys, EXPORTED_BYTES } from "../src/datagram/keys.ts";
 import { type DatagramReceiver, openDatagramReceiver } from "../src/datagram/receiver.ts";
 import { type DatagramSender, openDatagramSender } from "../src/datagram/sender.ts";
-import { randomFrom } from "../src/datagram/simulation/random.ts";
+
 import { MirrorError } from "../src/error.ts";
 
 const HOST = "127.0.0.1";
@@ -65,7 +66,7 @@ async function written(sender: DatagramSender, bytes: Uint8Array): Promise<void>
 }
 
 test("lost, repeated, late, truncated, changed and invented datagrams cost repairs and nothing else", async (t) => {
-  const random = randomFrom(7);
+  const random = seededRandom(7).next;
   const held: Buffer[] = [];
   const { sender, receiver } = await ends(t, (datagram) => {
     const chance = random();

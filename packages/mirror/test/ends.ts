@@ -12,6 +12,7 @@ import { systemClock } from "@understudy/service/clock";
 import { createAuthority, issueCertificate, readTls, type TlsMaterial } from "@understudy/service/tls";
 import type { SeedOver } from "../src/datagram/choice.ts";
 import type { MirroredState, MirrorListener, MirrorPrimary, MirrorShadow } from "../src/engine.ts";
+import type { LinkOf } from "../src/limited-transport.ts";
 import { listenMirror } from "../src/listener.ts";
 import { openPrimary } from "../src/primary.ts";
 import type { Writer } from "../src/still.ts";
@@ -36,6 +37,8 @@ export type World = {
     tickMs?: number;
     writer?: Writer;
     seedOver?: SeedOver;
+    limitMbps?: number;
+    linkOf?: LinkOf;
   }): Promise<MirrorPrimary>;
   shadow(
     listener: MirrorListener,
@@ -102,7 +105,9 @@ export async function openWorld(
       tls: other = tls,
       tickMs = TICK_MS,
       writer,
-      seedOver = "tls",
+      seedOver,
+      limitMbps,
+      linkOf,
     } = {}) =>
       own(
         await openPrimary({
@@ -115,7 +120,9 @@ export async function openWorld(
           clock,
           workDir: join(dir, name, "work"),
           onError,
-          seedOver,
+          ...(seedOver && { seedOver }),
+          ...(limitMbps !== undefined && { limitMbps }),
+          ...(linkOf && { linkOf }),
         }),
       ),
     shadow: async (listener, { name, incarnation = "i1", show }) =>

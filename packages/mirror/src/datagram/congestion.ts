@@ -11,9 +11,10 @@
  * Packets and milliseconds throughout; no clock, no socket.
  */
 
-import { type CubicWindow, cubicWindow } from "./cubic.ts";
+import { company } from "./company.ts";
 import { recentMax, recentMin } from "./extremes.ts";
 import type { News } from "./scoreboard.ts";
+import { usualLoss } from "./usual-loss.ts";
 
 /** BBR's gains: 2/ln 2 finds any rate in log2 rounds; a quarter more probes, a quarter less drains it again. */
 const STARTUP_GAIN = 2.77;
@@ -22,14 +23,15 @@ const DOWN_GAIN = 0.75;
 /** A little below what was measured, so that a queue drains between two probes. */
 const CRUISE_GAIN = 1.02;
 const WINDOW_GAIN = 2;
-/** Beside a flow that fills the queue, ours has to lie in the queue as well. */
-const CONTEND_GAIN = 4;
-/** The window decides there, not the pace. */
+/** Beside others the window decides, and the pace has to let it. */
+const CROWD_PACE = 1.25;
+/** Round trips in which our part of a queue is gone: only then what is left of it is known to be somebody else's. */
+const DRAIN_ALONE = 3;
+const DRAIN_CROWDED = 8;
+/** Beside a flow that fills the queue the window decides, not the pace. */
 const CONTEND_PACE = 1.2;
-/** Beside a flow that keeps a queue without filling it, as BBR does. */
-const CROWD_GAIN = 2.5;
-const CROWD_ROUNDS = 16;
 const CRUISE_ROUNDS = 6;
+const LOOK_ROUNDS = 16;
 const WINDOW_FIRST = 64;
 const WINDOW_MIN = 8;
 /** What a timer of ours may come late. */
@@ -43,13 +45,9 @@ const FLAT_ROUNDS = 3;
 const RTT_SPAN_MS = 10_000;
 const RTT_PROBE_MS = 100;
 const RTT_PROBE_GAIN = 0.5;
-/** The share of packets lost anyway, learned while the queue is short. */
-const LOSS_WEIGHT = 0.15;
-const LOSS_BASE_MAX = 0.15;
+const RTT_RISEN = 1.1;
 /** So much beyond the usual, and the rate we believe in is no longer there. */
 const COLLAPSE_LOSS = 0.25;
-/** Losses by congestion: this many deviations above the usual. */
-const LOSS_DEVIATIONS = 4;
 /** A queue that stays short for so long has nobody else in it. */
 const CALM_MS = 2_000;
 const QUEUE_SHORT_MS = 3;
@@ -99,7 +97,8 @@ const ROUND_EMPTY: Round = {
 export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, startMs: number): Congestion {
   const rates = recentMax(RATE_ROUNDS);
   const lately = recentMin(3);
-  const recent = recentMin(CROWD_ROUNDS);
+  const others = company();
+  const usual = usualLoss();
   const calmest = recentMin(RTT_SPAN_MS);
   const busiest = recentMax(RTT_SPAN_MS);
   let phase: Phase = "startup";
@@ -108,8 +107,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
   let current: Round = { ...ROUND_EMPTY };
   let [srttMs, minRttMs, minRttAtMs] = [firstRttMs, Number.POSITIVE_INFINITY, startMs];
   let [plateau, flatRounds] = [0, 0];
-  let [lossBase, lossDeviation, calmSinceMs] = [0, 0, startMs];
-  let cubic: CubicWindow | undefined;
+  let [calmSinceMs, isCollapsed] = [startMs, false];
   let [nowMs, flying, lastRate, probedMinMs] = [startMs, 0, 0, Number.POSITIVE_INFINITY];
   /** Where the present cycle began, and the mean rate of the last whole one. */
   let cycle: { readonly delivered: number; readonly atMs: number } | undefined;
@@ -118,14 +116,14 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
 
   const minRtt = () => Math.max(RTT_FLOOR_MS, Number.isFinite(minRttMs) ? minRttMs : firstRttMs);
   const shortQueue = () => Math.max(QUEUE_SHORT_MS, minRtt() * QUEUE_SHORT_SHARE);
-  const isCrowded = () => (recent.value ?? 0) > minRtt() * 1.2 + 4;
+  const isCrowded = () => others.cubic !== undefined || others.isCrowded(minRtt());
   const bandwidth = () => {
     const best = rates.value ?? WINDOW_FIRST / firstRttMs;
-    return steady === undefined || cubic || isCrowded() ? best : steady;
+    return steady === undefined || isCrowded() ? best : steady;
   };
   const bdp = () => bandwidth() * minRtt();
   const unreported = () => bandwidth() * (reportMs() + TIMER_MS);
-  const alive = () => 1 - lossBase;
+  const alive = () => 1 - usual.share;
 
   function enter(next: Phase): void {
     phase = next;
@@ -155,6 +153,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
   function endCycle(): void {
     if (cycle && arrived.atMs > cycle.atMs) {
       steady = (arrived.delivered - cycle.delivered) / (arrived.atMs - cycle.atMs);
+      others.hearCycle(steady, { minRttMs: minRtt(), nowMs });
     }
     cycle = arrived;
   }
@@ -178,7 +177,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
     const sent = ended.acked + ended.lost;
     if (sent === 0 || ended.rttCount === 0) return;
     const meanMs = ended.rttSum / ended.rttCount;
-    recent.add(ended.rttLeast, round);
+    others.hearRound(ended.rttLeast, round);
     calmest.add(meanMs, nowMs);
     busiest.add(meanMs, nowMs);
     judgeLoss({ sent, share: ended.lost / sent, meanMs });
@@ -188,31 +187,29 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
 
   function judgeLoss({ sent, share, meanMs }: { sent: number; share: number; meanMs: number }): void {
     const [low, high] = [calmest.value!, busiest.value!];
-    const excess = share - lossBase;
+    const excess = usual.excess(share);
     if (round >= judgeFrom) {
       const spread = high - low;
-      const binomial = Math.sqrt((lossBase * (1 - lossBase)) / sent);
-      const unusual = LOSS_DEVIATIONS * Math.max(lossDeviation, binomial) + 0.5 / sent;
       const crowded = spread > Math.max(5, low / 10) && meanMs > low + spread / 2;
-      if (excess > (cubic ? 2 : 1) * COLLAPSE_LOSS) collapse();
-      else if (excess > unusual && crowded && phase !== "startup") yieldTo();
+      if (excess > (others.cubic ? 2 : 1) * COLLAPSE_LOSS) collapse();
+      else if (crowded && phase !== "startup" && usual.isUnusual(excess, sent)) yieldTo();
     }
     if (meanMs < low + Math.max(QUEUE_SHORT_MS, low * QUEUE_SHORT_SHARE)) {
-      if (nowMs - calmSinceMs > CALM_MS) cubic = undefined;
-      lossDeviation += LOSS_WEIGHT * (Math.abs(excess) - lossDeviation);
-      lossBase = Math.min(LOSS_BASE_MAX, Math.max(0, lossBase + LOSS_WEIGHT * excess));
+      if (nowMs - calmSinceMs > CALM_MS) others.release();
+      usual.learn(excess);
     } else calmSinceMs = nowMs;
   }
 
   /** The path has become another one: what was measured before is of no use. */
   function collapse(): void {
     rates.reset(lastRate, round);
-    cubic = undefined;
+    others.forget();
+    isCollapsed = true;
     enter("drain");
   }
 
   function yieldTo(): void {
-    cubic = cubicWindow(flying, srttMs, nowMs, cubic);
+    others.yieldTo({ flying, rate: bandwidth(), rttMs: srttMs, minRttMs: minRtt(), nowMs });
     judgeFrom = round + 2;
     if (phase !== "rtt") enter("cruise");
   }
@@ -246,22 +243,34 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
         if (lately.value! > minRtt() * 1.25 + 4) enter("drain");
         break;
       case "drain":
-        if (drained || elapsedMs > 3 * srttMs) enter("cruise");
+        if (drained || elapsedMs > 3 * srttMs) {
+          // What came through while the queue ran empty is what the new path carries.
+          if (isCollapsed) rates.reset(Math.min(bandwidth(), current.rate || lastRate), round);
+          isCollapsed = false;
+          enter("cruise");
+        }
         break;
       case "up":
-        if (lately.value! > minRtt() * UP_GAIN + 4) enter("down");
+        // In somebody else's queue a long round trip says nothing about our pace.
+        if (!isCrowded() && lately.value! > minRtt() * UP_GAIN + 4) enter("down");
         break;
       case "down":
-        if (drained || elapsedMs > 3 * minRtt()) enter("cruise");
+        // Ours is gone and the queue with it: nobody else was in it.
+        if (drained && lately.value! < minRtt() + shortQueue()) others.release();
+        if (drained || elapsedMs > (isCrowded() ? DRAIN_CROWDED : DRAIN_ALONE) * minRtt()) enter("cruise");
         break;
       case "cruise":
         if (nowMs - minRttAtMs > RTT_SPAN_MS) enter("rtt");
-        else if (!cubic && round - phaseSince.round >= CRUISE_ROUNDS) enter("up");
+        else if (others.cubic) lookIfDue();
+        else if (round - phaseSince.round >= CRUISE_ROUNDS) enter("up");
         break;
       case "rtt":
         if (elapsedMs > Math.max(RTT_PROBE_MS, srttMs + 2 * reportMs())) {
-          if (probedMinMs < (calmest.value ?? 0) * 1.1) cubic = undefined;
-          if (Number.isFinite(probedMinMs)) minRttMs = probedMinMs;
+          if (probedMinMs < (calmest.value ?? 0) * 1.1) others.release();
+          if (Number.isFinite(probedMinMs)) {
+            if (probedMinMs > minRttMs * RTT_RISEN) others.suspect();
+            minRttMs = probedMinMs;
+          }
           minRttAtMs = nowMs;
           enter("cruise");
         }
@@ -269,9 +278,9 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
     }
   }
 
-  function windowGain(): number {
-    if (cubic) return CONTEND_GAIN;
-    return isCrowded() ? CROWD_GAIN : WINDOW_GAIN;
+  /** Beside a flow that fills the queue there is nothing to probe for; but it may have gone. */
+  function lookIfDue(): void {
+    if (round - phaseSince.round >= LOOK_ROUNDS) enter("down");
   }
 
   function ownWindow(): number {
@@ -284,7 +293,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
       case "up":
       case "down":
       case "cruise":
-        return windowGain() * bdp() + unreported();
+        return (isCrowded() ? others.gain(bandwidth()) : WINDOW_GAIN) * bdp() + unreported();
     }
   }
 
@@ -298,8 +307,9 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
         return UP_GAIN;
       case "down":
         return DOWN_GAIN;
-      case "rtt":
       case "cruise":
+        return isCrowded() ? CROWD_PACE : CRUISE_GAIN;
+      case "rtt":
         return CRUISE_GAIN;
     }
   }
@@ -324,12 +334,14 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
     },
     get rate() {
       const own = (gain() * bandwidth()) / alive();
-      if (!cubic || phase === "rtt") return own;
-      return Math.max(own, (CONTEND_PACE * cubic.at(nowMs)) / srttMs);
+      const ceiling = others.ceiling(bandwidth(), nowMs);
+      if (ceiling === undefined || phase === "rtt") return own;
+      return Math.max(own, (CONTEND_PACE * ceiling) / srttMs);
     },
     get window() {
       const own = Math.max(WINDOW_MIN, ownWindow() / alive());
-      return cubic ? Math.min(own, cubic.at(nowMs) + unreported()) : own;
+      const ceiling = others.ceiling(bandwidth(), nowMs);
+      return ceiling === undefined ? own : Math.min(own, Math.max(WINDOW_MIN, ceiling + unreported()));
     },
     get rttMs() {
       return srttMs;
@@ -338,13 +350,13 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
       return minRtt();
     },
     get lossShare() {
-      return lossBase;
+      return usual.share;
     },
     get phase() {
       return phase;
     },
     get contending() {
-      return cubic !== undefined;
+      return others.cubic !== undefined;
     },
   };
 }

@@ -17,10 +17,15 @@ export interface CubicWindow {
 }
 
 /** The window from `nowMs` on, after a loss with `flying` packets in flight; `before` is the one then in force. */
-export function cubicWindow(flying: number, rttMs: number, nowMs: number, before?: CubicWindow): CubicWindow {
+export function cubicWindow(
+  flying: number,
+  rttMs: number,
+  nowMs: number,
+  { before, keep = KEEP }: { before?: CubicWindow; keep?: number } = {},
+): CubicWindow {
   // Fast convergence: who loses below its last peak makes room for a newcomer.
-  const peak = before && flying < before.peak ? (flying * (1 + KEEP)) / 2 : flying;
-  const start = flying * KEEP;
+  const peak = keep < KEEP || (before && flying < before.peak) ? (flying * (1 + keep)) / 2 : flying;
+  const start = flying * keep;
   const turnS = Math.cbrt((peak - start) / SCALE);
   /** What Reno would have, per round trip: never less than that (RFC 9438, 4.3). */
   const renoSlope = (3 * (1 - KEEP)) / (1 + KEEP);

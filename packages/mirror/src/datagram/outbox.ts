@@ -19,6 +19,8 @@ export interface Outbox {
   push(plain: Uint8Array): void;
   /** The next fragment never sent; undefined when there is none or the receiver has no room for it. */
   fresh(): number | undefined;
+  /** Whether there is one. */
+  readonly hasFresh: boolean;
   /** The packet that carries this piece, header and all; valid until the piece is asked for again. */
   packet(piece: number, packet: number): Buffer;
   /** The receiver takes blocks below `limit`, and has those below `taken`. */
@@ -72,6 +74,9 @@ export function outbox(keys: DatagramKeys, { fragmentBytes }: { fragmentBytes: n
       const fragments = Math.ceil((plain.length + GCM_TAG_BYTES) / fragmentBytes);
       blocks.set(count, { plain, fragments, redone: 0 });
       count += 1;
+    },
+    get hasFresh() {
+      return nextBlock < Math.min(count, limit);
     },
     fresh() {
       if (nextBlock >= Math.min(count, limit)) return undefined;

@@ -11,6 +11,9 @@ import { AHEAD_MAX, type Runs } from "./runs.ts";
 export const PING = -1;
 /** A gap this far below the highest arrival is a loss, on a path without disorder (RFC 9002's packet threshold). */
 const LOSS_DISTANCE = 3;
+/** However great the disorder: what left so many round trips, and a little, before another that has arrived is lost. */
+const LATE_ROUND_TRIPS = 2;
+const LATE_MS = 50;
 
 /** What a report says of arrivals; times on the receiver's clock. */
 export type ArrivalReport = {
@@ -27,12 +30,14 @@ export type ArrivalReport = {
 };
 
 export type News = {
+  /** Packets, pings included. */
   readonly acked: number;
+  /** Of them those that carried a piece. */
+  readonly pieces: number;
   /** Pieces to send again. */
   readonly lost: readonly number[];
   /** Losses, pings included. */
   readonly lostPackets: number;
-  /** Losses among packets sent at or after `judgeFrom`. */
   readonly rttMs: number | undefined;
   /** Packets per ms. */
   readonly rate: number | undefined;
@@ -41,7 +46,7 @@ export type News = {
   /** A round trip has passed since the last round began. */
   readonly isNewRound: boolean;
   readonly flying: number;
-  /** Packets that have arrived so far, and when that was on the receiver's clock. */
+  /** Pieces that have arrived so far, and when that was on the receiver's clock: on a slow path pings would look like speed. */
   readonly delivered: number;
   readonly deliveredMs: number;
 };
@@ -52,6 +57,7 @@ const LOST = 3;
 
 export interface Scoreboard {
   readonly nextPacket: number;
+  /** Pieces on their way. Pings do not count: they may not take the window from what they ask about. */
   readonly flying: number;
   /** Below it everything is decided. */
   readonly floor: number;
@@ -81,8 +87,8 @@ export function scoreboard(): Scoreboard {
   };
   let [nextPacket, floor, flying, highest] = [0, 0, 0, -1];
   let [delivered, deliveredMs, windowMs, roundEnds] = [0, 0, 0, 0];
-  let appLimitedUntil = -1;
-  let clockUs = Number.NaN;
+  let [appLimitedUntil, received] = [-1, 0];
+  let [clockUs, latestRttMs] = [Number.NaN, 0];
 
   /** The receiver's clock wraps every 71 minutes; only differences count. */
   function advanceClock(us: number): void {
@@ -91,28 +97,34 @@ export function scoreboard(): Scoreboard {
     clockUs = us;
   }
 
-  function judge(report: ArrivalReport): { acked: number; lost: number[]; lostPackets: number } {
+  function judge(report: ArrivalReport): Pick<News, "acked" | "pieces" | "lost" | "lostPackets"> {
     const distance = Math.max(LOSS_DISTANCE, Math.ceil(report.disorder * 1.25));
+    const lateMs = slots.sentMs[report.highest % size]! - LATE_ROUND_TRIPS * latestRttMs - LATE_MS;
     const lost: number[] = [];
-    let [acked, lostPackets, packet, arrived] = [0, 0, report.floor, true];
+    let [acked, pieces, lostPackets, packet, arrived] = [0, 0, 0, report.floor, true];
     for (const length of report.runs) {
       const end = Math.min(packet + length, nextPacket);
       for (let each = Math.max(packet, floor); each < end; each += 1) {
         const slot = each % size;
         const isFlying = slots.state[slot] === FLYING;
+        const piece = slots.piece[slot]!;
         if (arrived) {
-          if (isFlying) [acked, flying] = [acked + 1, flying - 1];
           slots.state[slot] = ARRIVED;
-        } else if (isFlying && each <= report.highest - distance) {
+          if (!isFlying) continue;
+          acked += 1;
+          if (piece !== PING) [pieces, flying] = [pieces + 1, flying - 1];
+        } else if (isFlying && (each <= report.highest - distance || slots.sentMs[slot]! < lateMs)) {
           slots.state[slot] = LOST;
-          [lostPackets, flying] = [lostPackets + 1, flying - 1];
-          if (slots.piece[slot] !== PING) lost.push(slots.piece[slot]!);
+          lostPackets += 1;
+          if (piece === PING) continue;
+          flying -= 1;
+          lost.push(piece);
         }
       }
       [packet, arrived] = [packet + length, !arrived];
     }
     while (floor < nextPacket && slots.state[floor % size] !== FLYING) floor += 1;
-    return { acked, lost, lostPackets };
+    return { acked, pieces, lost, lostPackets };
   }
 
   return {
@@ -145,18 +157,18 @@ export function scoreboard(): Scoreboard {
       slots.windowMs[slot] = windowMs;
       slots.state[slot] = FLYING;
       slots.appLimited[slot] = nextPacket < appLimitedUntil || appLimitedUntil === nextPacket ? 1 : 0;
-      flying += 1;
+      if (piece !== PING) flying += 1;
       nextPacket += 1;
       return nextPacket - 1;
     },
     hear(report, nowMs) {
-      if (report.highest >= nextPacket || report.received < delivered || report.highest < highest)
+      if (report.highest >= nextPacket || report.received < received || report.highest < highest)
         return undefined;
       const isNews = report.highest > highest;
       advanceClock(report.newestAtUs);
-      delivered = report.received;
-      highest = report.highest;
+      [received, highest] = [report.received, report.highest];
       const verdict = judge(report);
+      delivered += verdict.pieces;
       const newest = highest % size;
       if (!isNews)
         return {
@@ -170,8 +182,9 @@ export function scoreboard(): Scoreboard {
           isNewRound: false,
         };
       windowMs = slots.sentMs[newest]!;
-      const isNewRound = slots.delivered[newest]! >= roundEnds;
-      if (isNewRound) roundEnds = delivered;
+      latestRttMs = Math.max(0.01, nowMs - windowMs - report.delayUs / 1000);
+      const isNewRound = highest >= roundEnds;
+      if (isNewRound) roundEnds = nextPacket;
       const took = Math.max(
         deliveredMs - slots.deliveredMs[newest]!,
         slots.sentMs[newest]! - slots.windowMs[newest]!,
@@ -182,8 +195,8 @@ export function scoreboard(): Scoreboard {
         flying,
         delivered,
         deliveredMs,
-        rttMs: Math.max(0.01, nowMs - slots.sentMs[newest]! - report.delayUs / 1000),
-        rate: took > 0.5 && slots.delivered[newest]! > 0 ? gained / took : undefined,
+        rttMs: latestRttMs,
+        rate: took > 0.5 && gained > 0 && slots.delivered[newest]! > 0 ? gained / took : undefined,
         isAppLimited: slots.appLimited[newest] === 1,
         isNewRound,
       };

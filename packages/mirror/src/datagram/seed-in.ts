@@ -20,18 +20,24 @@ export interface SeedIntake {
   ended(bytes: number): Promise<void>;
   /** Why the seed was given up, if it was. */
   readonly failure: unknown;
-  close(): void;
+  /** Resolves when the last frame that was being taken has been: none of it gets into what comes next. */
+  close(): Promise<void>;
 }
 
 export function seedIntake(link: Link, take: (frame: Uint8Array) => Promise<void>): SeedIntake {
   let receiver: DatagramReceiver | undefined;
   let [bytesTaken, failure] = [0, undefined as unknown];
   let wake: () => void = () => undefined;
+  let following: Promise<void> | undefined;
 
   async function follow(from: DatagramReceiver): Promise<void> {
     const splitter = frameSplitter();
     for await (const block of from.blocks()) {
-      for (const frame of splitter.push(block)) await take(frame);
+      for (const frame of splitter.push(block)) {
+        // What has arrived of a seed that was given up is of no use to whatever comes after it.
+        if (receiver !== from) return;
+        await take(frame);
+      }
       bytesTaken += block.length;
       wake();
     }
@@ -51,7 +57,7 @@ export function seedIntake(link: Link, take: (frame: Uint8Array) => Promise<void
         return;
       }
       const mine = receiver;
-      follow(mine).catch((error) => {
+      following = follow(mine).catch((error) => {
         if (receiver !== mine) return;
         failure = error;
         wake();
@@ -60,7 +66,10 @@ export function seedIntake(link: Link, take: (frame: Uint8Array) => Promise<void
       link.send([encodeFrame({ type: "seedAnswer", port: mine.port })]);
     },
     async ended(bytes) {
-      const late = setTimeout(() => link.close(), REST_MS_MAX);
+      const late = setTimeout(() => {
+        failure ??= new MirrorError("unreachable", `${bytesTaken} of ${bytes} bytes came over UDP`);
+        wake();
+      }, REST_MS_MAX);
       try {
         while (bytesTaken < bytes && !failure) {
           await new Promise<void>((resolve) => {
@@ -70,16 +79,18 @@ export function seedIntake(link: Link, take: (frame: Uint8Array) => Promise<void
       } finally {
         clearTimeout(late);
       }
-      this.close();
+      await this.close();
+      if (failure) throw failure;
     },
     get failure() {
       return failure;
     },
-    close() {
+    async close() {
       const ending = receiver;
       receiver = undefined;
       ending?.close();
       wake();
+      await following;
     },
   };
 }

@@ -14,6 +14,8 @@ import { type DatagramSender, openDatagramSender } from "./sender.ts";
 /** Smaller seeds are over before a probe is. */
 export const SEED_BYTES_MIN = 4 * 1024 * 1024;
 const ANSWER_MS_MAX = 3_000;
+/** Headers of ours, of UDP and of IP on top of each fragment. */
+const WIRE_RATIO = 1.03;
 
 export type SeedOptions = {
   readonly over: SeedOver;
@@ -98,10 +100,23 @@ async function probedSender(
 }
 
 function datagramCarrier(link: Link, sender: DatagramSender): SeedCarrier {
+  let counted = 0;
+
+  /** What it costs on the way, and what repairs have cost since the last time. */
+  async function untilAllowed(bytes: number): Promise<void> {
+    const cost = bytes * WIRE_RATIO;
+    const repaired = Math.max(0, (sender.stats()?.sentBytes ?? 0) - counted);
+    counted += cost + repaired;
+    await link.untilAllowed(cost + repaired);
+  }
+
   return {
     transport: "udp",
     async send(frames) {
-      for (const frame of frames) await sender.write(frame);
+      for (const frame of frames) {
+        await untilAllowed(frame.length);
+        await sender.write(frame);
+      }
     },
     async finish() {
       const bytes = await sender.finish();

@@ -1,4 +1,4 @@
-/** The sending end's thread: owns the socket and the timers around dispatch.ts and outbox.ts, and decides nothing. */
+/** The sending end's thread: owns the socket and the timers around probe.ts and sending.ts, and decides nothing. */
 
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
@@ -6,26 +6,19 @@ import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
-import { type Dispatch, dispatch } from "./dispatch.ts";
 import { openSmall, sealSmall } from "./keys.ts";
-import { outbox } from "./outbox.ts";
 import {
-  decodeReport,
-  encodeStatus,
   fragmentBytes,
   IPV4_OVERHEAD,
   IPV6_OVERHEAD,
   MTU_MAX,
-  type Report,
   readSealed,
   SEALED_OVERHEAD,
 } from "./packets.ts";
 import { prober } from "./probe.ts";
-import { PING } from "./scoreboard.ts";
 import type { FromSender, SenderSetup, ToSender } from "./sender.ts";
+import { sendingEnd } from "./sending.ts";
 
-/** The path is given up after so long without a report. */
-const SILENCE_MS_MAX = 5_000;
 const PUMP_MS = 1;
 /** One turn sends no more than this time's worth, so that reports are read in between. */
 const TURN_MS = 3;
@@ -33,8 +26,6 @@ const TURN_PACKETS_MIN = 8;
 const SOCKET_BYTES = 4 * 1024 * 1024;
 /** Unsent in the socket: the machine is slower than the path. */
 const QUEUE_BYTES_MAX = 1024 * 1024;
-const REPORT_MS_MIN = 10;
-const REPORT_MS_MAX = 50;
 const STATS_MS = 50;
 const FRAME_OVERHEAD = 38;
 
@@ -103,93 +94,65 @@ async function probe(): Promise<void> {
 }
 
 function run({ mtu, rttMs }: Extract<ToSender, { kind: "start" }>): void {
-  const box = outbox(keys, { fragmentBytes: fragmentBytes(mtu, family) });
-  const reportMs = (): number =>
-    Math.round(Math.max(REPORT_MS_MIN, Math.min(REPORT_MS_MAX, core.congestion.rttMs / 4)));
-  const rateMax = limitMbps ? (limitMbps * 1000) / 8 / (mtu + FRAME_OVERHEAD) : Number.POSITIVE_INFINITY;
-  let core: Dispatch;
-  core = dispatch(
+  const packetBits = 8 * (mtu + FRAME_OVERHEAD);
+  const end = sendingEnd(
     {
-      fresh: box.fresh,
-      isWanted: box.has,
-      reportMs: () => (core ? reportMs() : REPORT_MS_MIN),
+      keys,
+      fragmentBytes: fragmentBytes(mtu, family),
       rttMs,
-      rateMax,
+      ...(limitMbps && { rateMax: (limitMbps * 1000) / packetBits }),
     },
     performance.now(),
   );
-  let [heardAtMs, reportsHeard, sentBytes, duplicates] = [performance.now(), -1, 0, 0];
-  let timer: NodeJS.Timeout | undefined;
+  const { congestion } = end.dispatch;
+  let [sentBytes, taken] = [0, 0];
 
   function pump(): void {
     const nowMs = performance.now();
-    const most = Math.max(TURN_PACKETS_MIN, TURN_MS * core.congestion.rate);
+    const most = Math.max(TURN_PACKETS_MIN, TURN_MS * congestion.rate);
     for (let turn = 0; turn < most && socket.getSendQueueSize() < QUEUE_BYTES_MAX; turn += 1) {
-      const out = core.next(nowMs);
-      if (!out) break;
-      const bytes =
-        out.piece === PING
-          ? sealSmall(keys.fromSender, "status", {
-              number: out.packet,
-              body: encodeStatus({ floor: core.floor, reportMs: reportMs() }),
-            })
-          : box.packet(out.piece, out.packet);
-      socket.send(bytes, 0, bytes.length);
-      sentBytes += bytes.length;
+      const datagram = end.next(nowMs);
+      if (!datagram) break;
+      socket.send(datagram, 0, datagram.length);
+      sentBytes += datagram.length;
     }
-  }
-
-  function hear(report: Report): void {
-    const nowMs = performance.now();
-    [heardAtMs, duplicates] = [nowMs, report.duplicates];
-    const before = box.taken;
-    box.acknowledge(report);
-    core.hear(report, nowMs);
-    for (const { block, times } of report.redo) core.again(box.redo(block, times));
-    if (box.taken > before) {
-      tellStats();
-      tell({ kind: "taken", blocks: box.taken });
-    }
-    pump();
   }
 
   function tellStats(): void {
-    const { rttMs: nowRttMs, lossShare, phase } = core.congestion;
+    const { rttMs: nowRttMs, lossShare, phase } = congestion;
+    const { duplicates, dispatch } = end;
     tell({
       kind: "stats",
-      stats: { ...core.sent, sentBytes, duplicates, rttMs: nowRttMs, lossShare, phase, mtu },
+      stats: { ...dispatch.sent, sentBytes, duplicates, rttMs: nowRttMs, lossShare, phase, mtu },
     });
   }
 
-  function end(): void {
-    clearInterval(timer);
-    clearInterval(stats);
+  function close(): void {
+    clearInterval(pumping);
+    clearInterval(watching);
     shut();
   }
 
   socket.on("message", (datagram) => {
-    const sealed = readSealed(datagram);
-    if (sealed?.kind !== "report" || sealed.number <= reportsHeard) return;
-    const body = openSmall(keys.fromReceiver, sealed);
-    const report = body && decodeReport(body);
-    if (!report) return;
-    reportsHeard = sealed.number;
-    hear(report);
+    end.hear(datagram, performance.now());
+    if (end.taken > taken) {
+      taken = end.taken;
+      tellStats();
+      tell({ kind: "taken", blocks: taken });
+    }
+    pump();
   });
-  const stats = setInterval(() => {
+  const watching = setInterval(() => {
     tellStats();
-    if (performance.now() - heardAtMs <= SILENCE_MS_MAX) return;
-    tell({
-      kind: "failed",
-      code: "unreachable",
-      reason: `no answer over UDP for ${SILENCE_MS_MAX / 1000} s`,
-    });
-    end();
+    const verdict = end.verdict(performance.now());
+    if (!verdict) return;
+    tell({ kind: "failed", ...verdict });
+    close();
   }, STATS_MS);
-  timer = setInterval(pump, PUMP_MS);
+  const pumping = setInterval(pump, PUMP_MS);
   parent.on("message", (message: ToSender) => {
-    if (message.kind === "block") box.push(message.bytes);
-    else if (message.kind === "close") end();
+    if (message.kind === "block") end.push(message.bytes);
+    else if (message.kind === "close") close();
   });
-  tell({ kind: "started", blockBytes: box.blockBytes });
+  tell({ kind: "started", blockBytes: end.blockBytes });
 }

@@ -31,7 +31,7 @@ export type OurFlow = {
 };
 
 /** Runs work at once, or after the pause it falls into. */
-function thread(
+export function simulatedThread(
   events: Events,
   { pauseEveryMs, pauseMs }: Machine,
   random: () => number,
@@ -64,8 +64,8 @@ export function ourFlow(
   const { there, back, pieces, startMs, rttMs, random, machine = { pauseEveryMs: 1, pauseMs: 0 } } = options;
   const seen = arrivals();
   const got = new Uint8Array(pieces);
-  const sender = thread(events, machine, random);
-  const receiver = thread(events, machine, random);
+  const sender = simulatedThread(events, machine, random);
+  const receiver = simulatedThread(events, machine, random);
   let [next, received, duplicates, doneMs] = [0, 0, 0, 0];
   let [newestAtMs, highestAtMs, reportedAtMs] = [0, 0, 0];
   const reportMs = (): number => Math.max(10, Math.min(50, core.congestion.rttMs / 4));

@@ -1,9 +1,10 @@
 /** Whole runs on a simulated link, for tests and for trying out ideas: a transfer alone, or beside one TCP flow. */
 
+import { seededRandom } from "@understudy/testkit/random";
 import { events } from "./events.ts";
 import { type LinkShape, simulatedLink } from "./link.ts";
 import { type Machine, ourFlow } from "./ours.ts";
-import { randomFrom } from "./random.ts";
+
 import { tcpFlow } from "./tcp.ts";
 
 const PAYLOAD_BYTES = 1458;
@@ -27,7 +28,7 @@ export function transferAlone(
   { megabytes, at = [] }: { megabytes: number; at?: readonly { ms: number; scale: number }[] },
 ): Transfer & { readonly samples: readonly { ms: number; rateMbps: number }[] } {
   const world = events();
-  const random = randomFrom(setting.seed);
+  const random = seededRandom(setting.seed).next;
   const there = simulatedLink(world, setting, random);
   const back = simulatedLink(world, setting, random);
   const pieces = Math.round((megabytes * 1e6) / PAYLOAD_BYTES);
@@ -70,7 +71,7 @@ export function shareBeside(
   }: { law: "cubic" | "bbr"; first: "ours" | "tcp"; leadMs?: number; spanMs?: number },
 ): { share: number; use: number } {
   const world = events();
-  const random = randomFrom(setting.seed);
+  const random = seededRandom(setting.seed).next;
   const there = simulatedLink(world, setting, random);
   const back = simulatedLink(world, setting, random);
   const late = (who: "ours" | "tcp") => (first === who ? 0 : leadMs);

@@ -18,8 +18,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { READER_GRACE_MS, versionedTarget } from "../src/target-versions.ts";
+import { versionedTarget } from "../src/target-versions.ts";
 import { pinVersion } from "../src/version-pin.ts";
+import { READER_GRACE_MS } from "../src/versions/next-tree.ts";
 import { attach, caughtUp, openWorld, type World } from "./ends.ts";
 
 const FILES = ["a", "b", "sub/c", "sub/d", "sub/deep/e"];

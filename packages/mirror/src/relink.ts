@@ -1,7 +1,7 @@
 /**
- * Makes one path of a tree the same as in another tree, by sharing: a file or link becomes a hard link, a folder is made
- * where it is missing. Synchronous, because it is a few short system calls for each path. Where the file system knows no
- * hard links, the file is copied.
+ * Makes one path of a tree that nobody reads the same as in another tree, by sharing: a file or link becomes a hard link, a
+ * folder is made where it is missing. Synchronous, because it is a few short system calls for each path. Where the file
+ * system knows no hard links, the file is copied.
  */
 
 import {
@@ -11,78 +11,70 @@ import {
   linkSync,
   lstatSync,
   mkdirSync,
-  renameSync,
   rmSync,
   type Stats,
   utimesSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoOf } from "./error.ts";
+import { lstatIn, own } from "./tree-writer.ts";
 
 const NO_LINKS = new Set(["EPERM", "EMLINK", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
 
-export function relinkPath({
-  from,
-  to,
-  path,
-  draft,
-}: {
-  from: string;
-  to: string;
-  path: string;
-  /** A free name on the same file system, outside both trees. */
-  draft: string;
-}): void {
+export type Trees = { readonly from: string; readonly to: string };
+
+/** Says what there is now. */
+export function relinkPath({ from, to }: Trees, path: string): "folder" | "file" | "nothing" {
   const [source, at] = [join(from, path), join(to, path)];
-  const wanted = lstatSync(source, { throwIfNoEntry: false });
-  const found = foundAt(at);
-  if (!wanted) {
-    if (found) rmSync(at, { recursive: true, force: true });
-    return;
+  const wanted = lstatIn(source);
+  const found = lstatIn(at);
+  if (wanted?.isDirectory()) {
+    matchFolder(at, { wanted, found });
+    return "folder";
   }
-  if (wanted.isDirectory()) matchFolder(at, { wanted, found });
-  else matchFile(at, { source, draft, wanted, found });
+  if (wanted && found?.ino === wanted.ino && found.dev === wanted.dev) return "file";
+  if (found) rmSync(at, { recursive: true, force: true });
+  if (!wanted) return "nothing";
+  shareFile(source, at, wanted);
+  return "file";
 }
 
-function matchFile(
-  at: string,
-  {
-    source,
-    draft,
-    wanted,
-    found,
-  }: { source: string; draft: string; wanted: Stats; found: Stats | undefined },
-): void {
-  // A rename onto another name of the same file does nothing, and would leave the draft.
-  if (found?.ino === wanted.ino && found.dev === wanted.dev) return;
-  if (found?.isDirectory()) rmSync(at, { recursive: true, force: true });
-  mkdirSync(dirname(at), { recursive: true });
-  shareFile(source, draft, wanted);
-  renameSync(draft, at);
+/** For a tree that is being made: there is nothing yet, and its folders come before what is in them. */
+export function linkNew({ from, to }: Trees, path: string): void {
+  const [source, at] = [join(from, path), join(to, path)];
+  const wanted = lstatSync(source);
+  if (wanted.isDirectory()) matchFolder(at, { wanted, found: undefined });
+  else shareFile(source, at, wanted);
 }
 
 function matchFolder(at: string, { wanted, found }: { wanted: Stats; found: Stats | undefined }): void {
   if (found && !found.isDirectory()) rmSync(at, { force: true });
   if (!found?.isDirectory()) mkdirSync(at, { recursive: true });
-  if (found?.mode !== wanted.mode) chmodSync(at, wanted.mode & 0o7777);
+  const isSame = found?.mode === wanted.mode && found.uid === wanted.uid && found.gid === wanted.gid;
+  if (isSame) return;
+  own(at, wanted);
+  chmodSync(at, wanted.mode & 0o7777);
 }
 
-function shareFile(source: string, draft: string, stats: Stats): void {
+function shareFile(source: string, at: string, stats: Stats): void {
   try {
-    linkSync(source, draft);
+    linkInto(source, at);
   } catch (error) {
     if (!NO_LINKS.has(errnoOf(error)) || stats.isSymbolicLink()) throw error;
-    copyFileSync(source, draft, constants.COPYFILE_FICLONE);
-    utimesSync(draft, stats.atimeMs / 1000, stats.mtimeMs / 1000);
+    copyFileSync(source, at, constants.COPYFILE_FICLONE);
+    own(at, stats);
+    chmodSync(at, stats.mode & 0o7777);
+    utimesSync(at, stats.atimeMs / 1000, stats.mtimeMs / 1000);
   }
 }
 
-/** Below a file there is nothing. */
-function foundAt(at: string): Stats | undefined {
+/** A folder on the way may be one that this tree does not have yet. */
+function linkInto(source: string, at: string): void {
   try {
-    return lstatSync(at, { throwIfNoEntry: false });
+    linkSync(source, at);
   } catch (error) {
-    if (errnoOf(error) === "ENOTDIR") return undefined;
-    throw error;
+    if (errnoOf(error) !== "ENOENT") throw error;
+    mkdirSync(dirname(at), { recursive: true });
+    linkSync(source, at);
   }
 }

@@ -45,7 +45,6 @@ export function databaseTarget(paths: ReadonlyMap<string, string>): Target {
     async flush() {
       for (const replica of replicas.values()) replica.sync();
     },
-    forget: () => undefined,
     handOver: async () => undefined,
     close() {
       for (const replica of replicas.values()) replica.close();

@@ -9,6 +9,8 @@ import type { Plan } from "./plan.ts";
 
 export type BlocksChange = Extract<Contents, { op: "blocks" }>;
 export type CopyChange = Extract<Contents, { op: "copy" }>;
+/** Contents as they lie in the journal. */
+export type ReadContents = (slot: Slot) => Promise<Contents>;
 
 export interface Target {
   /** What this state may consist of. */
@@ -16,15 +18,13 @@ export interface Target {
   /** What is there, by reading all of it. */
   scan(): Promise<Manifest>;
   /** Makes the newest version visible. Applying the same again is harmless. */
-  apply(plan: Plan, read: (slot: Slot) => Promise<Contents>, position?: Position): Promise<void>;
+  apply(plan: Plan, read: ReadContents, position?: Position): Promise<void>;
   /** When it resolves, all that was applied survives a power loss. */
   flush(): Promise<void>;
   /** What copies in the journal refer to; none where there are no copies. */
   readonly pins?: Pins;
   /** Pins a file of the state as it is now, or throws when the path does not lead to one. */
   pin?(path: string, options?: { isSynced?: boolean }): Promise<string>;
-  /** What was applied is synced by somebody else. */
-  forget(): void;
   /** The state becomes one that a primary writes to, in the place where it is expected. Nothing is applied after that. */
   handOver(): Promise<void>;
   close(): void;

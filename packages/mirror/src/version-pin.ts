@@ -5,14 +5,16 @@
  * and for no longer than PIN_MAX_MS. Promotion ends all pins: who reads then reads a state that is written to.
  */
 
-import { readFileSync } from "node:fs";
-import { open, readdir, realpath, rm, stat } from "node:fs/promises";
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { open, realpath, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, MirrorError } from "./error.ts";
 
 /** A reader that hangs must not hold up the shadow for ever. */
 export const PIN_MAX_MS = 60_000;
 const ATTEMPTS_MAX = 100;
+/** A version that goes while its path is being resolved looks like a path that is not there: the next resolve is of another one. */
+const RESOLVES_MAX = 3;
 const IN_TREE = /^(?<home>.*\/versions)\/trees\/(?<tree>\d+)(?:\/|$)/;
 
 export type PinnedVersion = {
@@ -26,7 +28,7 @@ let pinned = 0;
 /** Pins the version that `path`, a mirrored path or something below one, shows now. On a primary there is nothing to pin. */
 export async function pinVersion(path: string): Promise<PinnedVersion> {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-    const real = await realpath(path);
+    const real = await resolved(path);
     const { home, tree } = IN_TREE.exec(real)?.groups ?? {};
     if (home === undefined) return { path: real, release: async () => undefined };
     pinned += 1;
@@ -47,20 +49,28 @@ export async function pinVersion(path: string): Promise<PinnedVersion> {
 }
 
 /** Whether a living reader has this tree pinned; pins that count no more are removed. */
-export async function pinsOf(pins: string, tree: number): Promise<boolean> {
+export function isPinned(pins: string, tree: number): boolean {
   let found = false;
-  for (const name of await readdir(pins)) {
+  for (const name of readdirSync(pins)) {
     const [number, pid, startTicks] = name.split("-");
     if (Number(number) !== tree) continue;
     const at = join(pins, name);
-    const isOld = await stat(at).then(
-      ({ mtimeMs }) => Date.now() - mtimeMs > PIN_MAX_MS,
-      () => true,
-    );
-    if (isOld || startTicksOf(Number(pid)) !== startTicks) await rm(at, { force: true });
+    const stats = statSync(at, { throwIfNoEntry: false });
+    const isOld = !stats || Date.now() - stats.mtimeMs > PIN_MAX_MS;
+    if (isOld || startTicksOf(Number(pid)) !== startTicks) rmSync(at, { force: true });
     else found = true;
   }
   return found;
+}
+
+async function resolved(path: string): Promise<string> {
+  for (let resolve = 1; ; resolve += 1) {
+    try {
+      return await realpath(path);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT" || resolve === RESOLVES_MAX) throw error;
+    }
+  }
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { VERSION_FILE } from "../src/target-versions.ts";
+import { VERSION_FILE } from "../src/versions/step.ts";
 import { attach, caughtUp, openWorld, until } from "./ends.ts";
 
 async function openPair(t: TestContext, options: Parameters<typeof openWorld>[1] & { tickMs?: number } = {}) {

@@ -12,7 +12,7 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Position } from "@understudy/model/position";
 import { PREPARED_BYTES } from "../src/journal.ts";
-import { VERSION_FILE } from "../src/target-versions.ts";
+import { VERSION_FILE } from "../src/versions/step.ts";
 import { attach, caughtUp, openWorld, until, type World } from "./ends.ts";
 import type { ShadowProcessOptions } from "./shadow-process.ts";
 

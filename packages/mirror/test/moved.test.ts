@@ -20,7 +20,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { seededRandom } from "@understudy/testkit/random";
 import type { MirrorPrimary, MirrorShadow } from "../src/engine.ts";
-import { VERSION_FILE } from "../src/target-versions.ts";
+import { VERSION_FILE } from "../src/versions/step.ts";
 import { attach, caughtUp, openWorld, type World } from "./ends.ts";
 
 type Pair = {

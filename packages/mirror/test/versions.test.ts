@@ -1,12 +1,15 @@
 /** What readers of a shadow's files see: one whole version or the next, across files, whatever is done or killed meanwhile. */
 
 import assert from "node:assert/strict";
+import { hash } from "node:crypto";
 import {
   existsSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -15,11 +18,15 @@ import {
   writeFileSync,
 } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { READER_GRACE_MS, versionedTarget } from "../src/target-versions.ts";
+import { randomFrom } from "../src/datagram/simulation/random.ts";
+import { versionedTarget } from "../src/target-versions.ts";
+import { lstatIn } from "../src/tree-writer.ts";
 import { pinVersion } from "../src/version-pin.ts";
+import { READER_GRACE_MS, TREES_MAX } from "../src/versions/next-tree.ts";
+import { VERSION_FILE } from "../src/versions/step.ts";
 import { attach, caughtUp, openWorld, type World } from "./ends.ts";
 
 const FILES = ["a", "b", "sub/c", "sub/d", "sub/deep/e"];
@@ -104,7 +111,7 @@ test("a pinned version stays as it is, however many follow, and is collected whe
   }
   const now = existsSync(pin.path) && lstatSync(pin.path).ino === tree ? await roundsIn(pin.path) : new Set();
   assert.equal(now.has("0"), false, "the tree is used again");
-  assert.ok(readdirSync(join(world.dir, "two/work/versions/trees")).length <= 8);
+  assert.ok(readdirSync(join(world.dir, "two/work/versions/trees")).length <= TREES_MAX);
 });
 
 test("the pin of a reader that died counts no more", async (t) => {
@@ -214,4 +221,85 @@ test("a kill between any two steps of taking a folder over, or of giving it back
   renameSync(join(world.dir, "kept"), dir);
   (await open()).close();
   await whole("a link to a tree that is gone");
+});
+
+const EMPTY = { removes: [], paths: new Map() };
+const AT = { epoch: 1, version: 1, hlc: { wallMs: 0, counter: 0 }, root: "" };
+const nothing = () => assert.fail("nothing is to be read");
+
+test("a restart takes no version away from those who read it, and one half made is for nobody", async (t) => {
+  const world = await openWorld(t);
+  write(world, 5);
+  const dir = world.stateOf("one").dir;
+  const workDir = join(world.dir, "one/work");
+  let nowMs = 1_000;
+  const options = { dir, roots: ["."], workDir, bootMs: () => nowMs, onError: assert.ifError };
+  const first = await versionedTarget(options);
+  const before = realpathSync(dir);
+  await first.apply(EMPTY, nothing, AT);
+  first.close();
+  const versions = join(workDir, "versions");
+  mkdirSync(join(versions, "trees/9"));
+  writeFileSync(join(versions, "doomed/9"), "");
+
+  const second = await versionedTarget(options);
+  assert.deepEqual(await roundsIn(before), new Set(["5"]), "left just before the restart");
+  assert.ok(existsSync(join(versions, "doomed/9")), "whoever pins it still finds the mark");
+  await second.apply(EMPTY, nothing, AT);
+  assert.deepEqual(await roundsIn(before), new Set(["5"]));
+  const pin = await pinVersion(dir);
+  await second.apply(EMPTY, nothing, AT);
+  second.close();
+
+  const third = await versionedTarget(options);
+  nowMs += READER_GRACE_MS;
+  for (let version = 0; version < 3; version += 1) await third.apply(EMPTY, nothing, AT);
+  assert.deepEqual(await roundsIn(pin.path), new Set(["5"]), "pinned over a restart");
+  for (const gone of [before, join(versions, "trees/9"), join(versions, "doomed/9")])
+    assert.equal(existsSync(gone), false, gone);
+  await pin.release();
+  await third.apply(EMPTY, nothing, AT);
+  assert.equal(existsSync(pin.path), false, "let go");
+  third.close();
+});
+
+test("whatever becomes what over many versions, the newest is the state", async (t) => {
+  const { world, primary, shadow, state } = await openPair(t);
+  const one = world.stateOf("one").dir;
+  const listing = (top: string): string[] =>
+    readdirSync(top, { recursive: true, withFileTypes: true })
+      .filter(({ name }) => name !== VERSION_FILE)
+      .map((each) => {
+        const path = join(each.parentPath, each.name);
+        const { mode, uid } = lstatSync(path);
+        const holds = each.isFile()
+          ? hash("sha256", readFileSync(path))
+          : each.isSymbolicLink() && readlinkSync(path);
+        return JSON.stringify([path.slice(top.length), mode, uid, holds]);
+      })
+      .sort();
+  const random = randomFrom(4);
+  const pick = (from: readonly string[]) => from[Math.floor(random() * from.length)]!;
+  const names = ["x", "y", "x/1", "x/2", "y/1", "x/1/deep"];
+  for (let round = 0; round < 60; round += 1) {
+    // A folder that goes and comes within one seal is the scrub's business (watches.ts), not that of versions.
+    const gone = new Set<string>();
+    for (let change = 0; change < 3; change += 1) {
+      const at = join(one, pick(names));
+      if (gone.has(at)) continue;
+      if (!lstatIn(dirname(at))?.isDirectory()) continue;
+      const dice = random();
+      if (dice < 0.75 && lstatIn(at)?.isDirectory()) gone.add(at);
+      if (dice < 0.75) rmSync(at, { recursive: true, force: true });
+      if (dice < 0.3) writeFileSync(at, `${round}`.repeat(1 + Math.floor(random() * 90_000)));
+      else if (dice < 0.55 && !gone.has(at)) mkdirSync(at, { mode: pick(["700", "755"]) });
+      else if (dice < 0.65) symlinkSync("a", at);
+      else if (dice > 0.75 && lstatIn(at)?.isFile()) writeFileSync(at, "z", { flag: "a" });
+      if (process.geteuid?.() === 0 && dice < 0.2) lchownSync(at, round, round);
+    }
+    await caughtUp(primary, shadow);
+    assert.deepEqual(listing(realpathSync(state)), listing(one), `round ${round}`);
+  }
+  assert.ok(readdirSync(join(world.dir, "two/work/versions/trees")).length > 2, "made in several trees");
+  assert.deepEqual(world.errors, []);
 });

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { SeedOver } from "@understudy/mirror/datagram/choice";
 import type { MirroredState, MirrorPrimary } from "@understudy/mirror/engine";
 import type { WriterProcess } from "@understudy/mirror/freeze";
 import { listenMirror } from "@understudy/mirror/listener";
@@ -29,6 +30,8 @@ export type EndOptions = {
   readonly tickMs: number;
   /** Between two barriers; 0: none are made. */
   readonly pauseMs: number;
+  /** Of a primary: over what the first copy goes. */
+  readonly seedOver?: SeedOver;
 };
 
 const REOPEN_MS = 100;
@@ -73,17 +76,24 @@ async function openPatiently(wanted: Parameters<typeof openPrimary>[0]): Promise
 }
 
 async function runPrimary(): Promise<void> {
-  const { state, workDir, writer, writerAddress = "", port, tickMs, pauseMs } = options;
+  const { state, workDir, writer, writerAddress = "", port, tickMs, pauseMs, seedOver } = options;
   const primary = await openPatiently({
     state,
     workDir,
     epoch: 1,
     from: POSITION_ZERO,
     tickMs,
+    ...(seedOver && { seedOver }),
     ...(writer && {
       writer: { process: () => writer, target: () => ({ address: writerAddress, env: {} }) },
     }),
     ...common,
+  });
+  let transport: string | undefined;
+  primary.onProgress(() => {
+    const now = primary.shadows()[0]?.transport;
+    if (now !== transport) say({ transport: now });
+    transport = now;
   });
   primary.attach({ instance: "shadow", incarnation: "1", address: `${host}:${port}` });
   say({ open: true, position: primary.position() });

@@ -16,8 +16,14 @@ export type ByteWriter = {
   text(value: string): void;
   /** Bytes whose length the reader knows or finds from the end. */
   raw(value: Uint8Array): void;
+  readonly length: number;
   finish(): Uint8Array<ArrayBuffer>;
+  /** The same as the pieces they were written as: long contents are not copied. */
+  parts(): Uint8Array[];
 };
+
+/** Less than this is cheaper to copy than to pass on by itself. */
+const PART_BYTES_MIN = 64 * 1024;
 
 const TEXT_BYTES_MAX = 0xffff;
 
@@ -42,8 +48,26 @@ export function byteWriter(): ByteWriter {
       parts.push(bytes);
     },
     raw: (value) => void parts.push(value),
+    get length() {
+      return parts.reduce((sum, part) => sum + part.length, 0);
+    },
     finish: () => Buffer.concat(parts),
+    parts: () => [...joinShort(parts)],
   };
+}
+
+function* joinShort(parts: readonly Uint8Array[]): Generator<Uint8Array> {
+  let short: Uint8Array[] = [];
+  for (const part of parts) {
+    if (part.length < PART_BYTES_MIN) {
+      short.push(part);
+      continue;
+    }
+    if (short.length > 0) yield Buffer.concat(short);
+    short = [];
+    yield part;
+  }
+  if (short.length > 0) yield Buffer.concat(short);
 }
 
 export type ByteReader = {

@@ -10,9 +10,9 @@ import { blockLength, indexesOf } from "./blocks.ts";
 import type { Capture } from "./capture.ts";
 import type { Base, Change } from "./change.ts";
 import { MirrorError } from "./error.ts";
-import { encodeFrame } from "./frames.ts";
+import { encodeFrame, encodeParts } from "./frames.ts";
 import { type Difference, difference, type Manifest, rootOf } from "./manifest.ts";
-import { packFrames } from "./packing.ts";
+import { packContents } from "./packing.ts";
 import { baseContents, type Emit, transfer } from "./transfer.ts";
 
 const ROUNDS_MAX = 8;
@@ -49,7 +49,7 @@ export async function catchUp(options: CatchUp): Promise<Position> {
   let count = 0;
   const emit: Emit = (change) => {
     count += 1;
-    const frames = packFrames([encodeFrame({ type: "change", change })]);
+    const frames = packContents(encodeParts({ type: "change", change }));
     return send(frames, change.op === "blocks" ? change.data.length : 0);
   };
   await send([encodeFrame({ type: "begin", epoch, base })], 0);

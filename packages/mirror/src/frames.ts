@@ -110,16 +110,24 @@ const TYPES = [
 
 /** With its length prefix, ready to send. */
 export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
-  const out = byteWriter();
-  out.u8(PROTOCOL_VERSION);
-  out.u8(TYPES.indexOf(frame.type));
-  encodeFields(out, frame);
-  const body = out.finish();
+  return written(frame).finish();
+}
+
+/** The same bytes in pieces, to be sent one after the other: long contents are passed on as they are. */
+export function encodeParts(frame: Frame): Uint8Array[] {
+  return written(frame).parts();
+}
+
+function written(frame: Frame): ByteWriter {
+  const body = byteWriter();
+  body.u8(PROTOCOL_VERSION);
+  body.u8(TYPES.indexOf(frame.type));
+  encodeFields(body, frame);
   if (body.length > FRAME_BYTES_MAX) throw new RangeError(`${frame.type} frame of ${body.length} bytes`);
-  const length = byteWriter();
-  length.u32(body.length);
-  length.raw(body);
-  return length.finish();
+  const out = byteWriter();
+  out.u32(body.length);
+  for (const part of body.parts()) out.raw(part);
+  return out;
 }
 
 function encodeFields(out: ByteWriter, frame: Frame): void {

@@ -17,12 +17,15 @@ import {
   setEntry,
   type UndoLog,
 } from "./manifest.ts";
+import { GROUP_BLOCKS } from "./root.ts";
 
 type Step =
   | { readonly op: "entry"; readonly path: string; readonly entry: Entry }
   | { readonly op: "block"; readonly path: string; readonly index: number; readonly seed: number }
   | { readonly op: "remove"; readonly path: string };
 
+/** Two groups of blocks and a bit of a third one. */
+const BLOCKS_MAX = 2 * GROUP_BLOCKS + 5;
 const path = fc.constantFrom("a", "a/b", "c", "d/e/f");
 const fileOf = (blocks: number, kind: "file" | "database" = "file"): Entry => ({
   kind,
@@ -39,13 +42,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     op: fc.constant("entry" as const),
     path,
     entry: fc
-      .tuple(fc.nat(12), fc.constantFrom("file" as const, "database" as const))
+      .tuple(fc.oneof(fc.nat(12), fc.nat(BLOCKS_MAX)), fc.constantFrom("file" as const, "database" as const))
       .map(([blocks, kind]) => fileOf(blocks, kind)),
   }),
   fc.record({
     op: fc.constant("block" as const),
     path,
-    index: fc.nat(11),
+    index: fc.oneof(fc.nat(11), fc.nat(BLOCKS_MAX - 1)),
     seed: fc.integer({ min: 1, max: 255 }),
   }),
   fc.record({ op: fc.constant("remove" as const), path }),
@@ -103,6 +106,17 @@ test("the root of nothing is empty, also after everything was removed", () => {
       assert.equal(manifest.bytes, 0);
     }),
   );
+});
+
+test("where a block lies counts within its group and across groups", () => {
+  const hashes = Buffer.alloc(HASH_BYTES, 1);
+  const roots = [0, 1, GROUP_BLOCKS - 1, GROUP_BLOCKS, 2 * GROUP_BLOCKS].map((index) => {
+    const manifest = emptyManifest();
+    setEntry(manifest, "a", { entry: fileOf(BLOCKS_MAX) });
+    setBlocks(manifest, "a", { indexes: [index], hashes });
+    return rootOf(manifest);
+  });
+  assert.equal(new Set(roots).size, roots.length);
 });
 
 test("a changed block, moved block, size, mode or path changes the root", () => {

@@ -8,9 +8,10 @@ import { blockCount, HASH_BYTES } from "./blocks.ts";
 import { type EntryTable, entryTable } from "./entry-table.ts";
 import {
   addTerm,
-  blockTerm,
   emptySum,
   entryTerm,
+  GROUP_BLOCKS,
+  groupTerm,
   pathKey,
   type RootSum,
   rootText,
@@ -52,6 +53,9 @@ export type Manifest = {
 export type UndoLog = (() => void)[];
 
 const UNKNOWN = Buffer.alloc(HASH_BYTES);
+const UNKNOWN_GROUP = Buffer.alloc(GROUP_BLOCKS * HASH_BYTES);
+
+type Step = typeof addTerm;
 
 export function emptyManifest(): Manifest {
   return { entries: entryTable(), sum: emptySum(), bytes: 0 };
@@ -97,7 +101,7 @@ export function setEntry(
       : { entry, hashes: Buffer.alloc(blocksOf(entry) * HASH_BYTES) };
   if (before && keeps) {
     subtractTerm(manifest.sum, entryTerm(path, describe(before.entry)));
-    sumBlocks(manifest, path, { held: before, from: blocksOf(entry), step: subtractTerm });
+    sumResized(manifest, path, { before, after });
     manifest.bytes -= before.entry.size;
   }
   addTerm(manifest.sum, entryTerm(path, describe(entry)));
@@ -127,18 +131,42 @@ function heldBefore(manifest: Manifest, path: string, undo: UndoLog | undefined)
   return undo && isShort ? { entry: held.entry, hashes: Buffer.from(held.hashes) } : held;
 }
 
+/** Only the groups that have lost blocks, gained some or gone. */
+function sumResized(
+  manifest: Manifest,
+  path: string,
+  { before, after }: { before: Held; after: Held },
+): void {
+  const [was, is] = [blocksOf(before.entry), blocksOf(after.entry)];
+  if (was === is) return;
+  const from = Math.floor(Math.min(was, is) / GROUP_BLOCKS);
+  sumBlocks(manifest, path, { held: before, from, step: subtractTerm });
+  sumBlocks(manifest, path, { held: after, from, step: addTerm });
+}
+
+/** All groups from one on. */
 function sumBlocks(
   manifest: Manifest,
   path: string,
-  { held, from, step }: { held: Held; from: number; step: (sum: RootSum, term: Buffer) => void },
+  { held, from, step }: { held: Held; from: number; step: Step },
 ): void {
-  const count = blocksOf(held.entry);
-  if (from >= count) return;
+  const groups = Math.ceil(blocksOf(held.entry) / GROUP_BLOCKS);
+  if (from >= groups) return;
   const key = pathKey(path);
-  for (let index = from; index < count; index += 1) {
-    const hash = hashAt(held, index);
-    if (!hash.equals(UNKNOWN)) step(manifest.sum, blockTerm(key, index, hash));
-  }
+  for (let group = from; group < groups; group += 1) sumGroup(manifest, held, { key, group, step });
+}
+
+/** A group of which nothing is known has no term. */
+function sumGroup(
+  manifest: Manifest,
+  held: Held,
+  { key, group, step }: { key: Uint8Array; group: number; step: Step },
+): void {
+  const first = group * GROUP_BLOCKS;
+  const end = Math.min(first + GROUP_BLOCKS, blocksOf(held.entry));
+  const hashes = held.hashes.subarray(first * HASH_BYTES, end * HASH_BYTES);
+  const isUnknown = hashes[0] === 0 && hashes.compare(UNKNOWN_GROUP, 0, hashes.length) === 0;
+  if (!isUnknown) step(manifest.sum, groupTerm(key, group, hashes));
 }
 
 /** Sets the hashes of some blocks of an entry that is there; `hashes` holds one per index. */
@@ -149,15 +177,24 @@ export function setBlocks(
 ): void {
   const held = manifest.entries.get(path);
   if (!held) throw new RangeError(`blocks of ${path}, which is not there`);
-  const before = undo ? Buffer.concat(indexes.map((index) => hashAt(held, index))) : undefined;
+  const before = undo && takeHashes(held, indexes);
   const key = pathKey(path);
-  indexes.forEach((index, at) => {
-    const slot = hashAt(held, index);
-    if (!slot.equals(UNKNOWN)) subtractTerm(manifest.sum, blockTerm(key, index, slot));
-    slot.set(hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES));
-    if (!slot.equals(UNKNOWN)) addTerm(manifest.sum, blockTerm(key, index, slot));
-  });
+  for (let at = 0; at < indexes.length; ) {
+    const group = Math.floor(indexes[at]! / GROUP_BLOCKS);
+    sumGroup(manifest, held, { key, group, step: subtractTerm });
+    for (; at < indexes.length && Math.floor(indexes[at]! / GROUP_BLOCKS) === group; at += 1)
+      held.hashes.set(hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES), indexes[at]! * HASH_BYTES);
+    sumGroup(manifest, held, { key, group, step: addTerm });
+  }
   if (before) undo?.push(() => setBlocks(manifest, path, { indexes, hashes: before }));
+}
+
+function takeHashes(held: Held, indexes: readonly number[]): Buffer {
+  const taken = Buffer.allocUnsafe(indexes.length * HASH_BYTES);
+  indexes.forEach((index, at) => {
+    held.hashes.copy(taken, at * HASH_BYTES, index * HASH_BYTES, (index + 1) * HASH_BYTES);
+  });
+  return taken;
 }
 
 /** Removes this one path. Whoever removes a folder removes what is in it first. */

@@ -36,6 +36,12 @@ function* groups(frames: readonly Uint8Array[]): Generator<Uint8Array[]> {
   if (group.length > 0) yield group;
 }
 
+/** One frame of contents, packed, or as it is and in pieces that are sent one after the other. */
+export function packContents(parts: readonly Uint8Array[]): readonly Uint8Array[] {
+  const pays = parts.every((part) => part.length < PACK_BYTES_MIN || samplePays(part));
+  return (pays && packed(parts)) || parts;
+}
+
 function packed(group: readonly Uint8Array[]): Uint8Array[] | undefined {
   const length = group.reduce((sum, frame) => sum + frame.length, 0);
   if (length < PACK_BYTES_MIN || length > FRAME_BYTES_MAX) return undefined;
@@ -45,7 +51,7 @@ function packed(group: readonly Uint8Array[]): Uint8Array[] | undefined {
   return frame.length < length * PAYS_SHARE ? [frame] : undefined;
 }
 
-function samplePays(plain: Buffer): boolean {
+function samplePays(plain: Uint8Array): boolean {
   if (plain.length <= 2 * SAMPLES * SAMPLE_BYTES) return true;
   const step = Math.floor(plain.length / SAMPLES);
   const parts = Array.from({ length: SAMPLES }, (_, at) =>

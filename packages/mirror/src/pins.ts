@@ -12,6 +12,8 @@ import { errnoOf, MirrorError } from "./error.ts";
 export interface Pins {
   /** Of a regular file; resolves with the pin's name. Durable after `sync`, which syncs contents unless they are already. */
   pin(file: string, options: { isSynced: boolean }): Promise<string>;
+  /** The name of a pin that whoever asked makes and syncs himself. */
+  reserve(): string;
   at(name: string): string;
   open(name: string): Promise<FileHandle>;
   sync(): Promise<void>;
@@ -33,16 +35,21 @@ export async function openPins(dir: string): Promise<Pins> {
     return join(dir, name);
   }
 
+  function reserve(): string {
+    number += 1;
+    unsynced.add(dir);
+    return String(number);
+  }
+
   return {
     at,
+    reserve,
     async pin(file, { isSynced }) {
-      number += 1;
-      const name = String(number);
+      const name = reserve();
       if (!(await isLinked(file, at(name)))) {
         await copyFile(file, at(name), constants.COPYFILE_FICLONE);
         unsynced.add(at(name));
       } else if (!isSynced) unsynced.add(at(name));
-      unsynced.add(dir);
       return name;
     },
     open: (name) => open(at(name), constants.O_RDONLY | constants.O_NOFOLLOW),

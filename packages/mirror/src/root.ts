@@ -1,14 +1,17 @@
 /**
  * One hash of a whole state that follows each changed block in constant time: the sum, modulo 2^256, of a SHA-256 per
- * entry and per block, each bound to its path and index (AdHash: Bellare & Micciancio, "A New Paradigm for Collision-Free
- * Hashing: Incrementality at Reduced Cost", 1997). At 256 bits such a sum can be forged by somebody who chooses many
- * blocks; both ends are authenticated, so it has to find accidents (a lost block, a torn write), not forgeries.
+ * entry and per group of blocks, each bound to its path and place (AdHash: Bellare & Micciancio, "A New Paradigm for
+ * Collision-Free Hashing: Incrementality at Reduced Cost", 1997). A hash costs by the call, not by the byte: a term for
+ * each block would cost a first copy a quarter of what its contents cost. At 256 bits such a sum can be forged by somebody who
+ * chooses many blocks; both ends are authenticated, so it has to find accidents (a lost block, a torn write), not forgeries.
  */
 
 import { hash } from "node:crypto";
 import { HASH_BYTES, STRONG_BYTES } from "./blocks.ts";
 
 const LIMBS = 8;
+/** Blocks of one entry whose hashes make one term. */
+export const GROUP_BLOCKS = 64;
 
 /** Eight 32-bit limbs, the lowest first. */
 export type RootSum = Uint32Array;
@@ -43,18 +46,19 @@ export function rootText(sum: RootSum): string {
     .join("");
 }
 
-/** Stands for a path in the terms of its blocks, so that a block's term costs one short hash. */
+/** Stands for a path in the terms of its blocks, so that a long path does not make them dearer. */
 export function pathKey(path: string): Buffer {
   return hash("sha256", path, "buffer").subarray(0, STRONG_BYTES);
 }
 
-const scratch = Buffer.alloc(STRONG_BYTES + 4 + HASH_BYTES);
+const scratch = Buffer.alloc(STRONG_BYTES + 4 + GROUP_BLOCKS * HASH_BYTES);
 
-export function blockTerm(key: Uint8Array, index: number, blockHash: Uint8Array): Buffer {
+/** Of the hashes of one group of blocks, those that the entry has, laid end to end. */
+export function groupTerm(key: Uint8Array, group: number, hashes: Uint8Array): Buffer {
   scratch.set(key, 0);
-  scratch.writeUInt32LE(index, STRONG_BYTES);
-  scratch.set(blockHash, STRONG_BYTES + 4);
-  return hash("sha256", scratch, "buffer");
+  scratch.writeUInt32LE(group, STRONG_BYTES);
+  scratch.set(hashes, STRONG_BYTES + 4);
+  return hash("sha256", scratch.subarray(0, STRONG_BYTES + 4 + hashes.length), "buffer");
 }
 
 export function entryTerm(path: string, description: string): Buffer {

@@ -1,7 +1,8 @@
 /**
  * The disk side of a shadow end: takes checked deltas in, makes them durable in groups, then visible in order. Two lines
  * run side by side: while one group is being applied the next is being written, and several deltas that wait become one
- * step. What could not be made durable is undone, as if it had never come.
+ * step. What could not be made durable is undone, as if it had never come. Long new files do not pass through the journal
+ * (landing.ts).
  */
 
 import { POSITION_ZERO, type Position } from "@understudy/model/position";
@@ -13,6 +14,7 @@ import { diskError, MirrorError } from "./error.ts";
 import { encodeFrame, FRAME_BYTES_AIM, type Frame, LENGTH_BYTES } from "./frames.ts";
 import { abandonIntake, beginIntake, type Intake, type IntakeRules } from "./intake.ts";
 import { PREPARED_BYTES } from "./journal.ts";
+import { LANDING_BYTES_MIN, type Landing, type Landings, openLandings } from "./landing.ts";
 import { type Manifest, rootOf } from "./manifest.ts";
 import type { Staged } from "./plan.ts";
 import { type Recovered, readContentsAt, stagedOf } from "./recover.ts";
@@ -28,6 +30,11 @@ type Incoming = {
   readonly staged: Staged[];
   /** Names of what its copies refer to, by path. */
   readonly pins: Map<string, string>;
+  /** Paths the base does not have, of which no contents have been journalled. */
+  readonly untouched: Set<string>;
+  readonly landings: Landings | undefined;
+  /** The one that the last contents went to. */
+  landing: Landing | undefined;
 };
 
 type Pinned = { readonly change: CopyChange; readonly hashes: Uint8Array };
@@ -82,6 +89,8 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
   let accepted: Accepted[] = [];
   let committing: Promise<void> | undefined;
   let disowning: Promise<void> | undefined;
+  /** Until the end of the last delta is in the journal or never will be. */
+  let ending: Promise<void> | undefined;
 
   const applier = openApplier({
     apply: (plan, position) => target.apply(plan, (slot) => readContentsAt(journal, slot), position),
@@ -101,21 +110,42 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
     onError,
   });
 
-  function write(delta: Incoming): void {
+  async function append(delta: Incoming): Promise<void> {
     const batch = delta.waiting;
     [delta.waiting, delta.waitingBytes] = [[], 0];
-    const appended = journal.append(batch.map((each) => each.payload)).then((slots) => {
-      batch.forEach(({ change }, at) => {
-        if (change) delta.staged.push(stagedOf(change, slots[at]!));
-      });
+    const slots = await journal.append(batch.map((each) => each.payload));
+    batch.forEach(({ change }, at) => {
+      if (change) delta.staged.push(stagedOf(change, slots[at]!));
     });
-    delta.written = Promise.all([delta.written, appended]).then(() => undefined);
+  }
+
+  function write(delta: Incoming): void {
+    delta.written = Promise.all([delta.written, append(delta)]).then(() => undefined);
     // Whoever waits for `written` gets the failure; until then nobody may be waiting.
     delta.written.catch(() => undefined);
   }
 
+  /** Its end goes to the journal once all that it refers to is on disk; the next delta waits for that, the session does not. */
+  function conclude(delta: Incoming): void {
+    const { landings, written } = delta;
+    if (!landings?.used) {
+      write(delta);
+      return;
+    }
+    const settled = ownError(landings.settle()).catch(async (error) => {
+      await landings.discard();
+      throw error;
+    });
+    delta.written = Promise.all([written, settled]).then(() => append(delta));
+    ending = delta.written.catch(() => undefined);
+  }
+
   function abandon(): void {
-    if (incoming) abandonIntake(incoming.intake);
+    if (incoming) {
+      abandonIntake(incoming.intake);
+      // Its end is not in the journal: nothing refers to them.
+      incoming.landings?.discard().catch(onError);
+    }
     incoming = undefined;
   }
 
@@ -188,7 +218,46 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
     }
   }
 
+  /** What the journal is told in the place of what came. */
+  function rewrite(delta: Incoming, change: CopyChange): void {
+    const payload = encodeFrame({ type: "change", change }).subarray(LENGTH_BYTES);
+    delta.waiting.push({ payload, change });
+    delta.waitingBytes += payload.length;
+  }
+
+  function finishLanding(delta: Incoming): void {
+    for (const copy of delta.landing?.finish() ?? []) rewrite(delta, copy);
+    delta.landing = undefined;
+  }
+
+  /** True when the contents of the change go past the journal. What does not follows those of before in the journal too. */
+  async function lands(delta: Incoming, change: Change): Promise<boolean> {
+    const isNew = change.op === "entry" && !manifest.entries.has(change.path);
+    if (delta.landing && (change.op !== "blocks" || delta.landing.path !== change.path)) finishLanding(delta);
+    if (change.op === "blocks" && (delta.landing || delta.untouched.delete(change.path))) {
+      const { size } = manifest.entries.get(change.path)?.entry ?? { size: 0 };
+      if (delta.landings && size >= LANDING_BYTES_MIN) {
+        delta.intake.add(change);
+        delta.landing ??= await ownError(delta.landings.open({ path: change.path, size }));
+        await ownError(delta.landing.add(change));
+        return true;
+      }
+    }
+    if (isNew) delta.untouched.add(change.path);
+    else delta.untouched.delete(change.path);
+    return false;
+  }
+
+  async function ownError<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      throw diskError(`files that come to ${what}`, error);
+    }
+  }
+
   async function take(delta: Incoming, change: Change, payload: Uint8Array): Promise<void> {
+    if (await lands(delta, change)) return;
     if (change.op !== "copy") {
       delta.intake.add(change);
       delta.waiting.push({ payload, change });
@@ -199,9 +268,7 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
     // Meanwhile the journal may have failed, and the delta with it.
     if (incoming !== delta) throw new MirrorError("closed", "the delta was given up");
     delta.intake.copied(change, journalled.hashes);
-    const frame = encodeFrame({ type: "change", change: journalled.change }).subarray(LENGTH_BYTES);
-    delta.waiting.push({ payload: frame, change: journalled.change });
-    delta.waitingBytes += frame.length;
+    rewrite(delta, journalled.change);
   }
 
   async function disown(): Promise<void> {
@@ -228,6 +295,7 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
     tail: () => tail,
     manifest: () => manifest,
     async begin(frame, payload) {
+      await ending;
       if (incoming) throw new MirrorError("garbage", "a delta within a delta");
       if (!sameBase(frame.base, baseOf(tail))) {
         throw new MirrorError(
@@ -244,6 +312,9 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
         written: Promise.resolve(),
         staged: [],
         pins: new Map(),
+        untouched: new Set(),
+        landings: target.pins && openLandings(target.pins),
+        landing: undefined,
       };
     },
     async change(frame, payload) {
@@ -257,8 +328,9 @@ export function openShadowStore(options: StoreOptions): ShadowStore {
     end(frame, payload) {
       const delta = current();
       const position = delta.intake.end(frame, nowMs());
+      finishLanding(delta);
       delta.waiting.push({ payload, change: undefined });
-      write(delta);
+      conclude(delta);
       incoming = undefined;
       tail = position;
       accepted.push(Object.assign(delta, { position }));

@@ -31,6 +31,33 @@ export function frameSplitter(): { push(chunk: Uint8Array): Uint8Array[]; readon
   };
 }
 
+/**
+ * The same for a stream whose chunks are only lent: a frame is put together in memory of its own, once. Nothing of a chunk is
+ * kept after `push`.
+ */
+export function frameAssembler(): { push(chunk: Uint8Array): Uint8Array[] } {
+  const prefix = Buffer.alloc(LENGTH_BYTES);
+  let frame: Buffer | undefined;
+  let filled = 0;
+  return {
+    push(chunk) {
+      const frames: Uint8Array[] = [];
+      for (let at = 0; at < chunk.length; ) {
+        const into: Buffer = frame ?? prefix;
+        const some = chunk.subarray(at, at + into.length - filled);
+        into.set(some, filled);
+        at += some.length;
+        filled += some.length;
+        if (filled < into.length) continue;
+        if (frame) frames.push(frame);
+        frame = frame ? undefined : Buffer.allocUnsafe(frameLength(prefix));
+        filled = 0;
+      }
+      return frames;
+    },
+  };
+}
+
 function frameLength(bytes: Uint8Array): number {
   const length = Buffer.from(bytes.buffer, bytes.byteOffset, LENGTH_BYTES).readUInt32LE();
   if (length < 2 || length > FRAME_BYTES_MAX)

@@ -14,6 +14,7 @@ import {
 } from "node:tls";
 import { EXPORTED_BYTES, EXPORTER_LABEL } from "./datagram/keys.ts";
 import { MirrorError } from "./error.ts";
+import { lentFrames } from "./lent-reader.ts";
 import { frameSplitter } from "./splitter.ts";
 import type { Link, Transport, TransportListener } from "./transport.ts";
 
@@ -168,7 +169,11 @@ function untilReady(socket: TLSSocket): Promise<void> {
   });
 }
 
-async function* framesOf(socket: TLSSocket): AsyncGenerator<Uint8Array> {
+function framesOf(socket: TLSSocket): AsyncGenerator<Uint8Array> {
+  return lentFrames(socket) ?? splitFrames(socket);
+}
+
+async function* splitFrames(socket: TLSSocket): AsyncGenerator<Uint8Array> {
   const splitter = frameSplitter();
   try {
     // Whoever stops reading may still have something to say: closing is not the reader's.

@@ -3,7 +3,7 @@
  * rest as it is now in the state. What changes meanwhile is left to the next comparison.
  */
 
-import { BLOCK_BYTES, blockLength, hashesOf, indexesOf, runsOf, ZERO_HASH } from "./blocks.ts";
+import { BLOCK_BYTES, blockLength, hashesOf, indexesOf, likelyHashes, runsOf, ZERO_HASH } from "./blocks.ts";
 import type { Capture } from "./capture.ts";
 import { type Change, COPY_RUNS_MAX, type CopyRun } from "./change.ts";
 import { FRAME_BYTES_AIM } from "./frames.ts";
@@ -159,7 +159,12 @@ async function sendBlocks(
   for (const indexes of pieces(blocks, Math.floor(FRAME_BYTES_AIM / (entry.blockSize || BLOCK_BYTES)))) {
     const data = await readAs(entry, path, { ...options, indexes });
     if (!data) return;
-    setBlocks(theirs, path, { indexes, hashes: hashesOf(data, entry.blockSize) });
+    const mine = options.capture.manifest.entries.get(path);
+    const hashes =
+      mine && blocksOf(mine.entry) > indexes.at(-1)!
+        ? likelyHashes(data, entry.blockSize, (at) => hashAt(mine, indexes[at]!))
+        : hashesOf(data, entry.blockSize);
+    setBlocks(theirs, path, { indexes, hashes });
     await emit({ op: "blocks", path, blockSize: entry.blockSize, indexes, data });
   }
 }

@@ -279,7 +279,7 @@ async function readBlocks(
       }
       parts.push(buffer);
     }
-    return Buffer.concat(parts);
+    return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
   } finally {
     await file.close();
   }

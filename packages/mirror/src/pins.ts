@@ -11,7 +11,9 @@ import { errnoOf, MirrorError } from "./error.ts";
 
 export interface Pins {
   /** Of a regular file; resolves with the pin's name. Durable after `sync`, which syncs contents unless they are already. */
-  pin(file: string, options: { isSynced: boolean }): Promise<string>;
+  pin(file: string, options: { path: string; isSynced: boolean }): Promise<string>;
+  /** The path in the state that it was made of; nobody knows after the shadow was opened again. */
+  pathOf(name: string): string | undefined;
   at(name: string): string;
   open(name: string): Promise<FileHandle>;
   sync(): Promise<void>;
@@ -27,6 +29,7 @@ export async function openPins(dir: string): Promise<Pins> {
   let number = Math.max(0, ...(await readdir(dir)).filter((name) => NAME.test(name)).map(Number));
   /** Paths; the folder itself when any link is. */
   const unsynced = new Set<string>();
+  const paths = new Map<string, string>();
 
   function at(name: string): string {
     if (!NAME.test(name)) throw new MirrorError("io", `the journal names a pin "${name.slice(0, 100)}"`);
@@ -35,9 +38,11 @@ export async function openPins(dir: string): Promise<Pins> {
 
   return {
     at,
-    async pin(file, { isSynced }) {
+    pathOf: (name) => paths.get(name),
+    async pin(file, { path, isSynced }) {
       number += 1;
       const name = String(number);
+      paths.set(name, path);
       if (!(await isLinked(file, at(name)))) {
         await copyFile(file, at(name), constants.COPYFILE_FICLONE);
         unsynced.add(at(name));
@@ -55,6 +60,7 @@ export async function openPins(dir: string): Promise<Pins> {
     },
     async clear() {
       unsynced.clear();
+      paths.clear();
       for (const name of await readdir(dir)) await rm(join(dir, name), { force: true });
     },
   };

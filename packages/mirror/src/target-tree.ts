@@ -12,7 +12,7 @@ import { errnoOf, MirrorError } from "./error.ts";
 import type { Entry, EntryKind } from "./manifest.ts";
 import { parentOf } from "./paths.ts";
 import type { Pins } from "./pins.ts";
-import type { Planned } from "./plan.ts";
+import type { Plan, Planned } from "./plan.ts";
 import type { Target } from "./target.ts";
 import { scanTree } from "./tree.ts";
 
@@ -57,9 +57,10 @@ export async function treeTarget({ dir, roots, workDir, pins, onError }: TreeTar
         await rm(place.at(path), { recursive: true, force: true });
         place.touched(path);
       }
+      const movable = movablePins(plan, pins);
       for (const [path, planned] of plan.paths) {
         await makeParents(dir, parentOf(path));
-        await put(place, path, { planned, read });
+        await put(place, path, { planned, read, movable });
         place.touched(path);
       }
       // Last and from the leaves up: a folder may forbid writing into it.
@@ -81,7 +82,8 @@ export async function treeTarget({ dir, roots, workDir, pins, onError }: TreeTar
         if ((await kindAt(place.at(folder))) !== "folder") throw noSource(path);
       }
       if ((await kindAt(place.at(path))) !== "file") throw noSource(path);
-      return pins.pin(place.at(path), { isSynced: isSynced && isKnown && !unsynced.has(place.at(path)) });
+      const settled = isSynced && isKnown && !unsynced.has(place.at(path));
+      return pins.pin(place.at(path), { path, isSynced: settled });
     },
     forget: () => unsynced.clear(),
     handOver: async () => undefined,
@@ -100,7 +102,28 @@ type Place = {
   readonly draft: () => string;
   readonly touched: (path: string) => void;
 };
-type PutOptions = { planned: Planned; read: (slot: Planned["slots"][number]) => Promise<Contents> };
+type PutOptions = {
+  planned: Planned;
+  read: (slot: Planned["slots"][number]) => Promise<Contents>;
+  movable: (pin: string) => boolean;
+};
+
+/**
+ * Whether a pinned file may become the file at another path, once for each: only when it goes from where it was. Two paths of one
+ * file would change together when an application writes to one of them after a promotion.
+ */
+function movablePins({ removes, paths }: Plan, pins: Pins): (pin: string) => boolean {
+  const gone = new Set(removes);
+  const moved = new Set<string>();
+  return (pin) => {
+    const path = pins.pathOf(pin);
+    if (path === undefined || moved.has(path)) return false;
+    const planned = paths.get(path);
+    const leaves = planned ? planned.fresh || planned.slots.length > 0 : gone.has(path);
+    if (leaves) moved.add(path);
+    return leaves;
+  };
+}
 
 /** Every folder on the way is a real one: a link there would lead the write out of the state. */
 async function makeParents(dir: string, path: string): Promise<void> {
@@ -112,7 +135,7 @@ async function makeParents(dir: string, path: string): Promise<void> {
     throw new MirrorError("escape", `${path} is a ${kind} on the way to a mirrored path`);
 }
 
-async function put(place: Place, path: string, { planned, read }: PutOptions): Promise<void> {
+async function put(place: Place, path: string, { planned, read, movable }: PutOptions): Promise<void> {
   const at = place.at(path);
   const found = await kindAt(at);
   const wanted = planned.entry.kind;
@@ -125,7 +148,7 @@ async function put(place: Place, path: string, { planned, read }: PutOptions): P
     case "link":
       return putLink(place, at, planned.entry);
     case "file":
-      return putFile(place, at, { planned, read, base: found === "file" && !planned.fresh });
+      return putFile(place, at, { planned, read, movable, base: found === "file" && !planned.fresh });
     case "database":
       throw new MirrorError("garbage", `${path}: a database in a state of files`);
   }
@@ -141,7 +164,7 @@ async function putLink(place: Place, at: string, entry: Entry): Promise<void> {
 async function putFile(
   place: Place,
   at: string,
-  { planned, read, base }: PutOptions & { base: boolean },
+  { planned, read, movable, base }: PutOptions & { base: boolean },
 ): Promise<void> {
   const { entry, slots } = planned;
   const found = base ? await lstat(at) : undefined;
@@ -150,7 +173,7 @@ async function putFile(
   if (isOwn && slots.length === 0) return finish(at, entry);
   const draft = place.draft();
   const moved = planned.copies && slots.length === 1 ? await read(slots[0]!) : undefined;
-  if (!(moved && (await placeMoved(place.pins, draft, { moved, entry })))) {
+  if (!(moved && (await placeMoved(place.pins, draft, { moved, entry, movable })))) {
     const from = base ? at : undefined;
     await writeDraft(draft, { planned, read, base: from, pins: place.pins });
   }

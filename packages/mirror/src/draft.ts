@@ -46,11 +46,11 @@ export async function writeDraft(draft: string, options: DraftOptions): Promise<
   }
 }
 
-/** True when the draft is a whole pinned file: the very same one where that changes no other name of it, else a clone. */
+/** True when the draft is a whole pinned file: the very same one where it may move, else a clone. */
 export async function placeMoved(
   pins: Pins,
   draft: string,
-  { moved, entry }: { moved: Contents; entry: Entry },
+  { moved, entry, movable }: { moved: Contents; entry: Entry; movable: (pin: string) => boolean },
 ): Promise<boolean> {
   if (moved.op !== "copy" || moved.from === "" || moved.runs.length !== 1) return false;
   const { first, count, offset } = moved.runs[0]!;
@@ -58,12 +58,12 @@ export async function placeMoved(
   const pin = pins.at(moved.from);
   const stats = await lstat(pin);
   if (stats.size !== entry.size) return false;
-  if (stats.nlink === 1 || looksLike(stats, entry)) await link(pin, draft);
+  if (movable(moved.from) && (stats.nlink === 1 || looksLike(stats, entry))) await link(pin, draft);
   else await cloneFile(pin, draft);
   return true;
 }
 
-/** Then another name of it may have this entry: whoever sets its mode or time changes nothing. */
+/** Then it may stay in other trees as it is: whoever sets its mode or time changes nothing. */
 function looksLike({ mode, uid, gid, mtimeMs }: Stats, entry: Entry): boolean {
   const isSameOwner = process.geteuid?.() !== 0 || (uid === entry.uid && gid === entry.gid);
   return (mode & 0o7777) === entry.mode && isSameOwner && Math.abs(mtimeMs - entry.mtimeMs) < 1;

@@ -11,9 +11,13 @@ import { errnoOf, MirrorError } from "./error.ts";
 
 export interface Pins {
   /** Of a regular file; resolves with the pin's name. Durable after `sync`, which syncs contents unless they are already. */
-  pin(file: string, options: { isSynced: boolean }): Promise<string>;
-  /** The name of a pin that whoever asked makes and syncs himself. */
+  pin(file: string, options: { path: string; isSynced: boolean }): Promise<string>;
+  /** The path in the state that it was made of; nobody knows after the shadow was opened again. */
+  pathOf(name: string): string | undefined;
+  /** The name of a pin that whoever asked makes and syncs himself: a landing (landing.ts). */
   reserve(): string;
+  /** Nothing but the pin has these contents yet. Not known after the shadow was opened again. */
+  isLanding(name: string): boolean;
   at(name: string): string;
   open(name: string): Promise<FileHandle>;
   sync(): Promise<void>;
@@ -29,13 +33,15 @@ export async function openPins(dir: string): Promise<Pins> {
   let number = Math.max(0, ...(await readdir(dir)).filter((name) => NAME.test(name)).map(Number));
   /** Paths; the folder itself when any link is. */
   const unsynced = new Set<string>();
+  const paths = new Map<string, string>();
+  const landings = new Set<string>();
 
   function at(name: string): string {
     if (!NAME.test(name)) throw new MirrorError("io", `the journal names a pin "${name.slice(0, 100)}"`);
     return join(dir, name);
   }
 
-  function reserve(): string {
+  function nextName(): string {
     number += 1;
     unsynced.add(dir);
     return String(number);
@@ -43,9 +49,16 @@ export async function openPins(dir: string): Promise<Pins> {
 
   return {
     at,
-    reserve,
-    async pin(file, { isSynced }) {
-      const name = reserve();
+    pathOf: (name) => paths.get(name),
+    reserve() {
+      const name = nextName();
+      landings.add(name);
+      return name;
+    },
+    isLanding: (name) => landings.has(name),
+    async pin(file, { path, isSynced }) {
+      const name = nextName();
+      paths.set(name, path);
       if (!(await isLinked(file, at(name)))) {
         await copyFile(file, at(name), constants.COPYFILE_FICLONE);
         unsynced.add(at(name));
@@ -62,6 +75,8 @@ export async function openPins(dir: string): Promise<Pins> {
     },
     async clear() {
       unsynced.clear();
+      paths.clear();
+      landings.clear();
       for (const name of await readdir(dir)) await rm(join(dir, name), { force: true });
     },
   };

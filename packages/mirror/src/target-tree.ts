@@ -49,7 +49,7 @@ export async function treeTarget({ dir, roots, workDir, pins, onError }: TreeTar
     pins,
     async pin(path) {
       checkSource(dir, path);
-      return pins.pin(join(dir, path), { isSynced: isKnown && !unsynced.has(path) });
+      return pins.pin(join(dir, path), { path, isSynced: isKnown && !unsynced.has(path) });
     },
     handOver: async () => undefined,
     close: () => undefined,

@@ -69,7 +69,7 @@ export async function versionedTarget(options: VersionsOptions): Promise<Target>
     async pin(path) {
       checkSource(shelf.current.at, path);
       const isSynced = unsynced !== "all" && !unsynced.has(path);
-      return pins.pin(join(shelf.current.at, path), { isSynced });
+      return pins.pin(join(shelf.current.at, path), { path, isSynced });
     },
     async handOver() {
       const tree = shelf.current.at;

@@ -28,6 +28,7 @@ import { composeFile, isSmall, writeUnlessZeroSync } from "./compose.ts";
 import { placeMoved, writeDraft } from "./draft.ts";
 import { errnoOf, MirrorError } from "./error.ts";
 import type { Entry, EntryKind } from "./manifest.ts";
+import { movablePins } from "./movable.ts";
 import { parentOf } from "./paths.ts";
 import type { Pins } from "./pins.ts";
 import type { Plan, Planned } from "./plan.ts";
@@ -51,10 +52,12 @@ type Writing = Place & {
   readonly read: ReadContents;
   /** Folders, by absolute path, that are known to be real ones all the way. */
   readonly folders: Set<string>;
+  readonly movable: (pin: string) => boolean;
 };
 
 export async function writePlan(plan: Plan, read: ReadContents, place: Place): Promise<void> {
-  const writing: Writing = { ...place, read, folders: new Set([place.dir, place.base]) };
+  const folders = new Set([place.dir, place.base]);
+  const writing: Writing = { ...place, read, folders, movable: movablePins(plan, place.pins) };
   for (const group of groupsOf(plan.removes, TURN_PATHS)) {
     for (const path of group) if (!plan.paths.has(path)) await removeAt(join(place.dir, path));
     await turn();
@@ -65,8 +68,8 @@ export async function writePlan(plan: Plan, read: ReadContents, place: Place): P
       await put(writing, path, { planned, contents: contents[at] });
   }
   // Last and from the leaves up: a folder may forbid writing into it.
-  const folders = [...plan.paths].filter(([, { entry }]) => entry.kind === "folder").reverse();
-  for (const [path, { entry }] of folders) finish(join(place.dir, path), entry);
+  const folderEntries = [...plan.paths].filter(([, { entry }]) => entry.kind === "folder").reverse();
+  for (const [path, { entry }] of folderEntries) finish(join(place.dir, path), entry);
 }
 
 export function* groupsOf<T>(items: readonly T[], size: number): Generator<T[]> {
@@ -130,10 +133,10 @@ async function putFile(writing: Writing, path: string, { planned, contents }: Pu
   if (isInPlace && slots.length === 0) return finish(at, entry);
   const base = found && join(writing.base, path);
   if (contents) return putSmall(writing, at, { entry, contents, base });
-  const { read, pins } = writing;
+  const { read, pins, movable } = writing;
   const draft = writing.draft();
   const moved = planned.copies && slots.length === 1 ? await read(slots[0]!) : undefined;
-  if (!(moved && (await placeMoved(pins, draft, { moved, entry }))))
+  if (!(moved && (await placeMoved(pins, draft, { moved, entry, movable }))))
     await writeDraft(draft, { planned, read, base, pins });
   finish(draft, entry);
   moveTo(writing, draft, at);

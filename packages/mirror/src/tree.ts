@@ -13,6 +13,7 @@ import { isCritical, mayLeadToCritical } from "./critical.ts";
 import { errnoOf, MirrorError } from "./error.ts";
 import { blocksOf, type Entry, emptyManifest, type Manifest } from "./manifest.ts";
 import { isCovered, joinPath, leadsToRoot } from "./paths.ts";
+import { sameFiles } from "./same-file.ts";
 import { type Sources, sourcesOf } from "./sources.ts";
 import type { Still } from "./still.ts";
 import { type TreeReader, visitPath } from "./tree-reader.ts";
@@ -70,6 +71,8 @@ export async function scanTree({
 export async function captureTree(options: TreeOptions): Promise<Capture> {
   const { dir, roots, onError, nowMs, critical = [] } = options;
   const leads = new Map<string, number>();
+  const manifest = emptyManifest();
+  const names = sameFiles(dir, manifest.entries);
   let dirty = new Set<string>();
   const skipped = new Set<string>();
   let unwatched: NodeJS.Timeout | undefined;
@@ -114,11 +117,12 @@ export async function captureTree(options: TreeOptions): Promise<Capture> {
   const reader: TreeReader = {
     dir,
     roots,
-    manifest: emptyManifest(),
+    manifest,
     onFolder: (path) => watches.add(path),
     onGone(path) {
       watches.drop(path);
       leads.delete(path);
+      names.gone(path);
     },
     onSeen: (path, stats) => noteSeen(path, stats, nowMs()),
     onSkip: report,
@@ -127,6 +131,7 @@ export async function captureTree(options: TreeOptions): Promise<Capture> {
   const timer = setInterval(() => scrub().catch(report), options.scrubMs ?? SCRUB_MS);
 
   function noteSeen(path: string, stats: Stats, readAtMs: number): void {
+    names.saw(path, stats);
     const mark = markOf(stats, readAtMs);
     if (reader.manifest.entries.has(path)) reader.manifest.entries.setMark(path, mark);
     else leads.set(path, mark);
@@ -136,7 +141,7 @@ export async function captureTree(options: TreeOptions): Promise<Capture> {
   async function dirtyPaths(): Promise<string[]> {
     const settled = await watches.settle();
     if (!settled || unwatched) await scrub();
-    const batch = [...dirty].sort();
+    const batch = names.withOtherNames(dirty);
     dirty = new Set();
     return batch;
   }

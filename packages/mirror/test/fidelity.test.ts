@@ -3,12 +3,18 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import {
+  chmodSync,
   chownSync,
+  cpSync,
   existsSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -120,6 +126,54 @@ test("a critical change is on the shadow without anybody asking, another waits f
   await until("it is there", () => existsSync(world.at("two", "orders/today/a.json")));
   await until("whole", () => readFileSync(world.at("two", "order.json"), "utf8") === "critical");
   assert.ok(shadow.seeded());
+});
+
+test("a file that was copied is another file on the shadow, however alike the two look", async (t) => {
+  const { world, shadow, primary } = await openPair(t);
+  const at = (path: string) => world.at("one", path);
+  writeFileSync(at("first"), randomBytes(50_000));
+  await caughtUp(primary, shadow);
+  // What was touched with them is where copies are looked for.
+  cpSync(at("first"), at("second"), { preserveTimestamps: true });
+  chmodSync(at("first"), 0o600);
+  chmodSync(at("first"), statSync(at("second")).mode);
+  await caughtUp(primary, shadow);
+  renameSync(at("first"), at("moved"));
+  cpSync(at("moved"), at("again"), { preserveTimestamps: true });
+  await caughtUp(primary, shadow);
+  const nodes = ["moved", "second", "again"].map((path) => statSync(world.at("two", path)).ino);
+  assert.equal(new Set(nodes).size, 3, "a write to one of them would be a write to another");
+});
+
+test("a file written under one of its names is new under all of them, and each name is a file there", async (t) => {
+  const { world, shadow, primary } = await openPair(t);
+  const at = (path: string) => world.at("one", path);
+  const deltaBytes = () => primary.shadows()[0]!.deltaBytes;
+  mkdirSync(at("folder"));
+  writeFileSync(at("one"), randomBytes(200_000));
+  await caughtUp(primary, shadow);
+  const before = deltaBytes();
+  linkSync(at("one"), at("folder/other"));
+  await caughtUp(primary, shadow);
+  assert.ok(deltaBytes() - before < 2_000, "another name costs no contents");
+  const names = ["one", "folder/other"];
+  const assertSame = () => {
+    for (const name of names)
+      assert.ok(readFileSync(world.at("two", name)).equals(readFileSync(at(name))), name);
+    assert.equal(new Set(names.map((name) => statSync(world.at("two", name)).ino)).size, names.length);
+  };
+  assertSame();
+  for (const name of names) {
+    // In place: what is renamed over one name is another file.
+    writeFileSync(at(name), randomBytes(9_000), { flag: "r+" });
+    await caughtUp(primary, shadow);
+    assertSame();
+  }
+  rmSync(at("one"));
+  writeFileSync(at("folder/other"), "alone", { flag: "r+" });
+  await caughtUp(primary, shadow);
+  names.shift();
+  assertSame();
 });
 
 function namesIn(folder: string): string[] {

@@ -21,7 +21,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { randomFrom } from "../src/datagram/simulation/random.ts";
+import { seededRandom } from "@understudy/testkit/random";
 import { versionedTarget } from "../src/target-versions.ts";
 import { lstatIn } from "../src/tree-writer.ts";
 import { pinVersion } from "../src/version-pin.ts";
@@ -278,8 +278,8 @@ test("whatever becomes what over many versions, the newest is the state", async 
         return JSON.stringify([path.slice(top.length), mode, uid, holds]);
       })
       .sort();
-  const random = randomFrom(4);
-  const pick = (from: readonly string[]) => from[Math.floor(random() * from.length)]!;
+  const random = seededRandom(4);
+  const pick = (from: readonly string[]) => random.pick(from);
   const names = ["x", "y", "x/1", "x/2", "y/1", "x/1/deep"];
   for (let round = 0; round < 60; round += 1) {
     // A folder that goes and comes within one seal is the scrub's business (watches.ts), not that of versions.
@@ -288,10 +288,10 @@ test("whatever becomes what over many versions, the newest is the state", async 
       const at = join(one, pick(names));
       if (gone.has(at)) continue;
       if (!lstatIn(dirname(at))?.isDirectory()) continue;
-      const dice = random();
+      const dice = random.next();
       if (dice < 0.75 && lstatIn(at)?.isDirectory()) gone.add(at);
       if (dice < 0.75) rmSync(at, { recursive: true, force: true });
-      if (dice < 0.3) writeFileSync(at, `${round}`.repeat(1 + Math.floor(random() * 90_000)));
+      if (dice < 0.3) writeFileSync(at, `${round}`.repeat(1 + Math.floor(random.next() * 90_000)));
       else if (dice < 0.55 && !gone.has(at)) mkdirSync(at, { mode: pick(["700", "755"]) });
       else if (dice < 0.65) symlinkSync("a", at);
       else if (dice > 0.75 && lstatIn(at)?.isFile()) writeFileSync(at, "z", { flag: "a" });

@@ -248,32 +248,42 @@ test("hook: a program quiesces and thaws, without a shell", async (t) => {
   assert.match(readFileSync(log, "utf8"), /^quiesce \$\(id\);thaw \$\(id\);/);
 });
 
-test("freeze: the freezer of a control group where the writer has its own", async (t) => {
-  const group = `/sys/fs/cgroup/freezer/understudy-test-${process.pid}`;
-  try {
-    mkdirSync(group);
-  } catch {
-    t.skip("needs a version 1 freezer that may be written to");
-    return;
-  }
-  const world = await openWorld(t);
-  const writer = await startWriter(t, world.at("one", "."));
-  t.after(async () => {
-    // Frozen, it would not even die.
-    thaw({ how: "cgroup-v1", folder: group });
-    writer.child.kill("SIGKILL");
-    await until("the group is empty", () => readFileSync(join(group, "cgroup.procs"), "utf8") === "");
-    rmdirSync(group);
+for (const [how, mount] of [
+  ["cgroup-v1", "/sys/fs/cgroup/freezer"],
+  ["cgroup-v2", "/sys/fs/cgroup"],
+  ["cgroup-v2", "/sys/fs/cgroup/unified"],
+] as const) {
+  test(`freeze: the freezer of a control group where the writer has its own (${how} at ${mount})`, async (t) => {
+    const group = `${mount}/understudy-test-${process.pid}`;
+    if (how === "cgroup-v2" && !existsSync(join(mount, "cgroup.controllers"))) {
+      t.skip(`no version 2 hierarchy at ${mount}`);
+      return;
+    }
+    try {
+      mkdirSync(group);
+    } catch {
+      t.skip(`needs ${mount}, and the right to write to it`);
+      return;
+    }
+    const world = await openWorld(t);
+    const writer = await startWriter(t, world.at("one", "."));
+    t.after(async () => {
+      // Frozen, it would not even die.
+      thaw({ how, folder: group });
+      writer.child.kill("SIGKILL");
+      await until("the group is empty", () => readFileSync(join(group, "cgroup.procs"), "utf8") === "");
+      rmdirSync(group);
+    });
+    writeFileSync(join(group, "cgroup.procs"), String(writer.child.pid));
+    const frozen = freezeHow(writer.process()!)!;
+    assert.deepEqual(frozen, { how, folder: group });
+    await freeze(frozen);
+    // What it said before is still on its way to us.
+    await sleep(200);
+    const at = writer.rounds();
+    await sleep(100);
+    assert.equal(writer.rounds(), at);
+    thaw(frozen);
+    await goesOn(writer, "after the thaw");
   });
-  writeFileSync(join(group, "cgroup.procs"), String(writer.child.pid));
-  const frozen = freezeHow(writer.process()!)!;
-  assert.deepEqual(frozen, { how: "cgroup-v1", folder: group });
-  await freeze(frozen);
-  // What it said before is still on its way to us.
-  await sleep(200);
-  const at = writer.rounds();
-  await sleep(100);
-  assert.equal(writer.rounds(), at);
-  thaw(frozen);
-  await goesOn(writer, "after the thaw");
-});
+}

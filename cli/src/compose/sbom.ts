@@ -62,7 +62,7 @@ function packageOf(name: string): string | undefined {
   try {
     const found = execFileSync("dpkg-query", ["-S", `*/${name}`], { encoding: "utf8", stdio: QUIET });
     const owner = found.split(": ", 1)[0]!.split(", ", 1)[0]!;
-    const format = "${Package} ${Version} ${Architecture}";
+    const format = ["Package", "Version", "Architecture"].map((field) => `$\{${field}}`).join(" ");
     return execFileSync("dpkg-query", ["-W", "-f", format, owner], { encoding: "utf8", stdio: QUIET });
   } catch {
     return undefined;

@@ -19,9 +19,12 @@ const APT_TIMEOUT_MS = 120_000;
 const PROGRAM_FOLDERS = ["usr/sbin", "usr/bin"];
 const PACKAGE_FILE = /^Inst (\S+)/gm;
 
+/** What is looked at by Prometheus is tested with it; nothing of ours starts it. */
+type PackageName = ServerName | "prometheus";
+
 export type Unpacked = { readonly file: string; readonly env: Readonly<Record<string, string>> };
 
-export function findUnpacked(name: ServerName): Unpacked | undefined {
+export function findUnpacked(name: PackageName): Unpacked | undefined {
   const tree = join(SERVERS, name);
   const file = PROGRAM_FOLDERS.map((folder) => join(tree, folder, name)).find((path) => existsSync(path));
   if (!file) return undefined;
@@ -30,7 +33,7 @@ export function findUnpacked(name: ServerName): Unpacked | undefined {
 }
 
 /** Downloads and unpacks; two processes that do it at once both succeed, because a tree appears whole by rename. */
-export async function unpackDebian(name: ServerName): Promise<Unpacked | { readonly why: string }> {
+export async function unpackDebian(name: PackageName): Promise<Unpacked | { readonly why: string }> {
   if (!existsSync("/usr/bin/apt-get") || !existsSync("/usr/bin/dpkg-deb"))
     return { why: "this is no Debian or Ubuntu" };
   await mkdir(SERVERS, { recursive: true });
@@ -51,7 +54,7 @@ export async function unpackDebian(name: ServerName): Promise<Unpacked | { reado
   return findUnpacked(name) ?? { why: `Debian's package of ${name} holds no such program` };
 }
 
-async function unpackInto(work: string, name: ServerName): Promise<void> {
+async function unpackInto(work: string, name: PackageName): Promise<void> {
   for (const folder of ["lists/partial", "cache/archives/partial", "packages", "tree"]) {
     await mkdir(join(work, folder), { recursive: true });
   }

@@ -39,6 +39,8 @@ export type ClusterOptions = {
   /** As a supervisor: a service that ends by itself is started again after so long. Undefined: 200; null: never. */
   readonly restartAfterMs?: number | null;
   readonly logLevel?: string;
+  /** Where the replicator answers gRPC, for instances that do not share this machine's loopback. Undefined: 127.0.0.1. */
+  readonly replicatorAddress?: string;
   /** Environment for single services, besides what every deployment sets. */
   readonly env?: Readonly<Partial<Record<ServiceName, Readonly<Record<string, string>>>>>;
 };
@@ -85,7 +87,7 @@ async function start(run: Run, options: ClusterOptions): Promise<Cluster> {
   const [nats, redis, grpc, mirrorData] = await Promise.all([
     startNats({ run }),
     startRedis({ run }),
-    grpcAddresses(),
+    grpcAddresses(options.replicatorAddress),
     loopback(),
   ]);
   const access = (user: NatsUserName) => accessOf(nats, user);
@@ -122,8 +124,12 @@ async function loopback(): Promise<string> {
   return `${LOOPBACK}:${await freePort()}`;
 }
 
-async function grpcAddresses(): Promise<Cluster["grpc"]> {
-  return { replicator: await loopback(), health: await loopback(), balancer: await loopback() };
+async function grpcAddresses(replicatorAddress = LOOPBACK): Promise<Cluster["grpc"]> {
+  return {
+    replicator: `${replicatorAddress}:${await freePort()}`,
+    health: await loopback(),
+    balancer: await loopback(),
+  };
 }
 
 export function accessOf(nats: NatsServer, name: NatsUserName): NatsAccess {

@@ -64,6 +64,6 @@ test("what requests compute at the rate of one instance fits its quota, and leav
   for (const ratePerUnit of [10, 100, 200]) {
     const { CATALOG_CPU_MS } = containerEnvironment({ ratePerUnit, seed: 1 });
     const cores = (Number(CATALOG_CPU_MS) * ratePerUnit) / 1000;
-    assert.ok(cores > DEMO_QUOTA.cpus / 4 && cores < DEMO_QUOTA.cpus);
+    assert.ok(cores > 0 && cores < DEMO_QUOTA.cpus / 2);
   }
 });

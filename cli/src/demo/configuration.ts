@@ -23,7 +23,7 @@ const REACTIVE_TARGET = 0.7;
 const REACTIVE_HOLD_MS = 0;
 
 /** Of driver docker: what one container may use, and how much of that its requests compute; the rest is spent on serving them. */
-export const DEMO_QUOTA = { cpus: 0.25, computed: 0.35 } as const;
+export const DEMO_QUOTA = { cpus: 0.25, computed: 0.2 } as const;
 /** A request of a container computes and does not wait; more at a time would only make each other late. */
 const CONTAINER_WORKERS = 4;
 /** Under a quota requests wait for the next period of 100 ms well before all of it is used. */

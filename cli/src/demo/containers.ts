@@ -10,7 +10,7 @@ import { type ContainerStage, checkImage, openContainerStage } from "@understudy
 import type { Run } from "@understudy/testkit/run";
 import { waitFor } from "@understudy/testkit/wait";
 import { CliError } from "../error.ts";
-import { DEMO_QUOTA, RESOURCE } from "./configuration.ts";
+import { RESOURCE } from "./configuration.ts";
 
 const BUILD = "docker build --build-arg SERVICE=catalog -t understudy-example-catalog .";
 
@@ -42,8 +42,14 @@ export type DemoContainers = {
   readonly stage: ContainerStage;
   /** Name of the container that is adopted. */
   readonly name: string;
-  /** Starts it. `env`: of the service. */
-  start(options: { tlsDir: string; env: Readonly<Record<string, string>> }): Promise<void>;
+  /** Where it keeps its state on this machine. */
+  readonly stateDir: string;
+  /** Starts it and resolves when it answers. `env`: of the service; `args`: more arguments of `docker run`. */
+  start(options: {
+    readonly tlsDir: string;
+    readonly env: Readonly<Record<string, string>>;
+    readonly args?: readonly string[];
+  }): Promise<void>;
   /** SIGKILL through the engine, as `docker kill` does. */
   kill(instance: string): Promise<void>;
 };
@@ -76,10 +82,11 @@ export async function openDemoContainers(run: Run, image: string): Promise<DemoC
   return {
     stage,
     name,
-    async start({ tlsDir, env }) {
-      for (const folder of Object.values(folders)) mkdirSync(folder, { mode: 0o700 });
+    stateDir: folders.state,
+    async start({ tlsDir, env, args = [] }) {
+      for (const folder of Object.values(folders)) mkdirSync(folder, { recursive: true, mode: 0o700 });
       await stage.start(name, [
-        ...["--cpus", String(DEMO_QUOTA.cpus), "--user", `${process.getuid!()}:${process.getgid!()}`],
+        ...["--user", `${process.getuid!()}:${process.getgid!()}`, ...args],
         ...["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"],
         ...["--label", "understudy.enable=true", "--no-healthcheck"],
         ...["--volume", `${folders.state}:${INSIDE.state}`, "--volume", `${folders.role}:${INSIDE.role}:ro`],

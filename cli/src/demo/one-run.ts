@@ -77,7 +77,7 @@ export async function runPolicy(options: RunOptions): Promise<FinishedRun> {
       standing: 1 + STANDING_SHADOWS,
       roles: observed.roles,
       shares: observed.shares,
-      killedAtMs: killed.atMs,
+      killed,
       committed,
       deltaBytes: [...observed.deltaBytes.values()].reduce((sum, bytes) => sum + bytes, 0),
       stateBytes: observed.stateBytes,

@@ -13,6 +13,7 @@ import { waitFor } from "@understudy/testkit/wait";
 import { haproxyFiles, renderHaproxyConfig } from "@understudy/traffic/haproxy/config";
 import {
   containerEnvironment,
+  DEMO_QUOTA,
   type DemoPlace,
   demoConfiguration,
   POOL,
@@ -133,6 +134,7 @@ async function startContainer(
   await containers.start({
     tlsDir: await cluster.tlsDir(`app-${RESOURCE}`),
     env: { UNDERSTUDY_REPLICATOR_GRPC: cluster.grpc.replicator, ...containerEnvironment(size) },
+    args: ["--cpus", String(DEMO_QUOTA.cpus)],
   });
   const { name, stage } = containers;
   const { port, state, roleFile } = INSIDE;

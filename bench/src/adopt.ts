@@ -10,6 +10,7 @@ import { openWriter } from "@understudy/example-catalog/database";
 import { resourceOfLabels } from "@understudy/resource/docker-labels";
 import { checkImage } from "@understudy/testkit/container-stage";
 import { waitFor } from "@understudy/testkit/wait";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 import { catalogRun } from "./container-catalog.ts";
 import {
   type ContainerCluster,
@@ -19,7 +20,6 @@ import {
   withContainerCluster,
 } from "./container-cluster.ts";
 import { fillFolder, findWebServer } from "./container-web.ts";
-import type { BenchOptions, BenchResult } from "./main.ts";
 
 const ROUNDS = 3;
 const STATE_MB = 100;

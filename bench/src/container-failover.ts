@@ -10,6 +10,7 @@ import { committedKeys } from "@understudy/cli/demo/committed";
 import { primaryNow } from "@understudy/cli/demo/stack";
 import { checkImage } from "@understudy/testkit/container-stage";
 import { waitFor } from "@understudy/testkit/wait";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 import { catalogRun } from "./container-catalog.ts";
 import {
   type ContainerCluster,
@@ -19,7 +20,6 @@ import {
   watchNoise,
   withContainerCluster,
 } from "./container-cluster.ts";
-import type { BenchOptions, BenchResult } from "./main.ts";
 
 const ROUNDS = 20;
 const WRITE_EVERY_MS = 10;

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { checkImage } from "@understudy/testkit/container-stage";
 import { waitFor } from "@understudy/testkit/wait";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 import { catalogRun } from "./container-catalog.ts";
 import {
   type ContainerCluster,
@@ -20,7 +21,6 @@ import {
   withContainerCluster,
 } from "./container-cluster.ts";
 import { fillFolder, findWebServer } from "./container-web.ts";
-import type { BenchOptions, BenchResult } from "./main.ts";
 
 const CHANGES = 300;
 const EVERY_MS = 50;

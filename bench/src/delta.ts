@@ -21,7 +21,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { HEARTBEAT_MS } from "@understudy/mirror/feed-session";
 import { NOISE_SHARE_MAX, startNoise } from "@understudy/testkit/noise";
 import { type Random, seededRandom } from "@understudy/testkit/random";
-import type { BenchOptions, BenchResult } from "./main.ts";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 import { type MirrorEnds, withMirror } from "./mirror-ends.ts";
 
 const BLOCK_BYTES = 4096;

@@ -6,13 +6,13 @@
 
 import { LEVELS } from "@understudy/forecast/backtest";
 import { createForecaster } from "@understudy/forecast/forecaster";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 import { FAMILIES, familySeries } from "./forecast-families.ts";
 import { scoreLoweredThreshold, scoreOverload } from "./forecast-overload.ts";
 import { reportAccuracy, reportOverload, worstRatio } from "./forecast-report.ts";
 import { HORIZONS, type SeriesScore, scoreSeries } from "./forecast-scores.ts";
 import { readSeries, type Series } from "./forecast-series.ts";
 import { measureSpeed } from "./forecast-speed.ts";
-import type { BenchOptions, BenchResult } from "./main.ts";
 
 const BUDGETS = [0.01, 0.05] as const;
 const SEEDS_DEFAULT = 6;

@@ -16,7 +16,7 @@ import type { MirroredState } from "@understudy/mirror/engine";
 import type { HoldSpec } from "@understudy/model/policy";
 import { createAuthority, issueCertificate } from "@understudy/service/tls";
 import { NOISE_SHARE_MAX, startNoise } from "@understudy/testkit/noise";
-import type { BenchOptions, BenchResult } from "./main.ts";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 import type { EndOptions } from "./mirror-end.ts";
 
 const RATE = 1000;

@@ -1,9 +1,8 @@
 /** `npm run bench -- NAME [--json] [options]`: runs one benchmark; its last line is one JSON object. */
 
 import { TestkitError } from "@understudy/testkit/error";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 
-export type BenchOptions = ReadonlyMap<string, string>;
-export type BenchResult = Readonly<Record<string, unknown>> & { readonly valid?: boolean };
 type Bench = {
   readonly about: string;
   readonly load: () => Promise<{ run(options: BenchOptions): Promise<BenchResult> }>;
@@ -60,6 +59,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     about:
       "docker kill of the primary to the first good write, by restart and by reload (a container engine)",
     load: () => import("./container-failover.ts"),
+  },
+  compose: {
+    about: "docker compose up to healthy, idle use, each container killed under load (--rps N, --parts A,B)",
+    load: () => import("./compose.ts"),
   },
   "reactive-sweep": {
     about: "target and hold of the reactive opponent: what each setting costs and harms",

@@ -21,7 +21,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createAuthority, issueCertificate } from "@understudy/service/tls";
-import type { BenchOptions, BenchResult } from "./main.ts";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 import type { AgentOptions } from "./memory-agent.ts";
 
 const MB = 1024 * 1024;

@@ -18,7 +18,7 @@ import { systemClock } from "@understudy/service/clock";
 import { createAuthority, issueCertificate, readTls } from "@understudy/service/tls";
 import { FILE_WRITER } from "@understudy/testkit/file-rounds";
 import { NOISE_SHARE_MAX, startNoise } from "@understudy/testkit/noise";
-import type { BenchOptions, BenchResult } from "./main.ts";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 
 const MEGABYTES = 256;
 const FILES = 64;

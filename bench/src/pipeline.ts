@@ -21,7 +21,7 @@ import { waitFor } from "@understudy/testkit/wait";
 import { haproxyFiles, renderHaproxyConfig } from "@understudy/traffic/haproxy/config";
 import { InstancePhase, type RoleChanged } from "@understudy/wire/gen/role";
 import { stringify } from "yaml";
-import type { BenchOptions, BenchResult } from "./main.ts";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 import { instanceRun } from "./pipeline-instance.ts";
 import { cpuSecondsOf, residentBytesOf } from "./processes.ts";
 

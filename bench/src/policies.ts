@@ -8,7 +8,7 @@ import { demoConfiguration, POLICIES, type Policy, workersFor } from "@understud
 import { type Arrival, arrivals, type DemandKind, demandCurve } from "@understudy/cli/demo/demand";
 import type { Configuration, ResourceSpec } from "@understudy/model/policy";
 import { parseConfiguration } from "@understudy/service/configuration";
-import type { BenchOptions, BenchResult } from "./main.ts";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 import { type Outcome, simulatePolicy } from "./policy-simulation.ts";
 
 const PHASES = { learningMs: 60_000, scoredMs: 120_000, failoverMs: 0 };

@@ -5,7 +5,7 @@
  * measured elsewhere. docs/policies.md states the outcome.
  */
 
-import type { BenchOptions, BenchResult } from "./main.ts";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 import { meanOutcome, type Settings, simulateDemo } from "./policies.ts";
 import type { Outcome } from "./policy-simulation.ts";
 

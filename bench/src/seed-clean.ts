@@ -17,7 +17,7 @@ import { POSITION_ZERO } from "@understudy/model/position";
 import { systemClock } from "@understudy/service/clock";
 import { createAuthority, issueCertificate, readTls, type TlsMaterial } from "@understudy/service/tls";
 import { NOISE_SHARE_MAX, startNoise } from "@understudy/testkit/noise";
-import type { BenchOptions, BenchResult } from "./main.ts";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 import { median } from "./median.ts";
 
 const FILES = 16;

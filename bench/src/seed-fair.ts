@@ -6,9 +6,9 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { NOISE_SHARE_MAX, startNoise } from "@understudy/testkit/noise";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 import { arrivedBetween, type Progress, runSeed, runTcp, type SeedSample } from "./flows.ts";
 import { openLossyLink } from "./lossy-link.ts";
-import type { BenchOptions, BenchResult } from "./main.ts";
 import { median } from "./median.ts";
 
 const SHAPE = { mbps: 100, delayMs: 25, lossPct: 0, queueMs: 100 };

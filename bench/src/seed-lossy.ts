@@ -5,9 +5,9 @@
  */
 
 import { NOISE_SHARE_MAX, startNoise } from "@understudy/testkit/noise";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 import { runSeed, runTcp, type SeedDone } from "./flows.ts";
 import { type LinkCounters, openLossyLink } from "./lossy-link.ts";
-import type { BenchOptions, BenchResult } from "./main.ts";
 import { median } from "./median.ts";
 
 const RATES = [100, 200];

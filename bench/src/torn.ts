@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createAuthority, issueCertificate } from "@understudy/service/tls";
-import type { BenchOptions, BenchResult } from "./main.ts";
+import type { BenchOptions, BenchResult } from "./bench.ts";
 import type { EndOptions } from "./mirror-end.ts";
 import { PLAIN_FILES, SQLITE, type StateKind, stateAt, TornState } from "./torn-states.ts";
 

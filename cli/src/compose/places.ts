@@ -1,6 +1,7 @@
 /** Names and places that the parts of the compose cluster agree on: ports, folders, users. docker-compose.yml repeats the same. */
 
-export const HOST = "host-a";
+/** Its replicator has a certificate by its own name. That of the first host is called just so. */
+export const SECOND_HOST = "host-b";
 export const RESOURCE = "catalog";
 export const POOL = "web";
 

@@ -1,70 +1,66 @@
 /**
- * Runs once before everything else of the compose cluster: makes the certificates, passwords and configuration files of each
- * part in a volume that only this part mounts. Whatever is there already is kept, so that `up` again changes nothing.
+ * Runs once before everything else of the compose cluster: writes the secrets of the deployment (secrets/material.ts) and the
+ * configuration files of each part into a volume that only this part mounts. `up` again changes nothing that is in use.
  */
 
-import { randomBytes } from "node:crypto";
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { applicationName, createAuthority, issueCertificate } from "@understudy/service/tls";
+import { applicationName, writeTls } from "@understudy/service/tls";
 import type { Context } from "@understudy/testkit/context";
 import { writeContext } from "@understudy/testkit/context";
 import { natsConfig } from "@understudy/testkit/servers/nats-config";
 import { NATS_USERS, SERVICE_NAMES } from "@understudy/testkit/servers/nats-users";
 import { redisConfig } from "@understudy/testkit/servers/redis";
 import { haproxyFiles, renderHaproxyConfig } from "@understudy/traffic/haproxy/config";
-import { HAPROXY, OWNER, POOL, PORTS, RESOURCE, SECRETS, VOLUMES } from "./places.ts";
+import { type Material, natsPasswords, openMaterial, PEERS } from "../secrets/material.ts";
+import { HAPROXY, OWNER, POOL, PORTS, RESOURCE, SECOND_HOST, SECRETS, VOLUMES } from "./places.ts";
 
 const SLOTS = 8;
-const PASSWORD_BYTES = 24;
 const ANYWHERE = "0.0.0.0";
 const volume = (name: string) => join(VOLUMES, name);
-const authority = await createAuthority(volume("authority"));
+const material = await openMaterial(volume("authority"));
 
-await certify();
-writeNats(passwordsOf(NATS_USERS.map(({ name }) => name)));
-writeRedis();
+await certify(material);
+writeNats(material);
+writeRedis(material);
 writeHaproxy();
 writeContextOf();
 for (const name of readdirSync(VOLUMES)) giveAway(volume(name));
 process.stdout.write("certificates, passwords and configuration files are in place\n");
 
-/** A certificate for each that speaks gRPC; the authority's key stays in a volume that nobody else mounts. */
-async function certify(): Promise<void> {
-  const peers = [...SERVICE_NAMES, "cli"].map((name) => ({ name, dir: join(volume(name), "tls") }));
-  for (const { name, dir } of [
-    ...peers,
-    { name: applicationName(RESOURCE), dir: join(volume(RESOURCE), "tls") },
-  ])
-    if (!existsSync(join(dir, "tls.crt"))) await issueCertificate(authority, { name, dir });
+/** For each that speaks gRPC; the authority's key stays in a volume that nobody else mounts. */
+async function certify({ ca, certificate }: Material): Promise<void> {
+  const second = { peer: `replicator-${SECOND_HOST}`, at: "replicator-b" };
+  const application = { peer: applicationName(RESOURCE), at: RESOURCE };
+  for (const { peer, at } of [...PEERS.map((name) => ({ peer: name, at: name })), second, application]) {
+    const dir = join(volume(at), "tls");
+    const known = join(dir, "ca.crt");
+    if (existsSync(known) && readFileSync(known, "utf8") === ca) continue;
+    writeTls(dir, await certificate(peer));
+  }
 }
 
-/** One password per user of the bus, in the volume of who uses it. */
-function passwordsOf(names: readonly string[]): Map<string, string> {
-  return new Map(
-    names.map((name) => {
-      const services: readonly string[] = SERVICE_NAMES;
-      const file = services.includes(name)
-        ? join(volume(name), "nats-password")
-        : join(volume("cli"), `nats-${name}`);
-      return [name, keptSecret(file)];
-    }),
-  );
-}
-
-function writeNats(passwords: ReadonlyMap<string, string>): void {
+/** The password of each user of the bus, in the volume of who uses it. */
+function writeNats(from: Material): void {
+  const passwords = natsPasswords(from);
+  const services: readonly string[] = SERVICE_NAMES;
+  for (const [user, password] of passwords) {
+    const file = services.includes(user) ? join(user, "nats-password") : join("cli", `nats-${user}`);
+    write(volume(file), password);
+  }
+  write(volume("replicator-b/nats-password"), passwords.get("replicator")!);
   const users = NATS_USERS.map((user) => ({ ...user, password: passwords.get(user.name)! }));
   const text = natsConfig({ host: ANYWHERE, port: PORTS.nats, storeDir: "/data/jetstream", users });
-  write(join(volume("nats"), "nats-server.conf"), text);
+  write(volume("nats/nats-server.conf"), text);
 }
 
-function writeRedis(): void {
-  const password = keptSecret(join(volume("redis"), "password"));
-  write(
-    join(volume("redis"), "redis.conf"),
-    redisConfig({ host: ANYWHERE, port: PORTS.redis, folder: "/state", password }),
-  );
-  for (const user of ["replicator", "cli"]) write(join(volume(user), "redis-password"), password);
+function writeRedis(from: Material): void {
+  const password = from.redisPassword();
+  for (const file of ["redis/password", "replicator/redis-password", "replicator-b/redis-password"])
+    write(volume(file), password);
+  write(volume("cli/redis-password"), password);
+  const text = redisConfig({ host: ANYWHERE, port: PORTS.redis, folder: "/state", password });
+  write(volume("redis/redis.conf"), text);
 }
 
 function writeHaproxy(): void {
@@ -100,11 +96,6 @@ function writeContextOf(): void {
   };
   mkdirSync(volume("cli"), { recursive: true });
   writeContext(join(volume("cli"), "context.json"), context);
-}
-
-function keptSecret(file: string): string {
-  if (!existsSync(file)) write(file, randomBytes(PASSWORD_BYTES).toString("base64url"));
-  return readFileSync(file, "utf8");
 }
 
 function write(file: string, text: string): void {

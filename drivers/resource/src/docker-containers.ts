@@ -31,6 +31,8 @@ export type DockerDriverOptions = {
   readonly socket: string;
   /** The driver's own files. The same folder again finds the same containers again. */
   readonly runDir: string;
+  /** The one network of the containers made here, where this host's is another than the primary's; empty: the primary's. */
+  readonly network?: string;
   /** How a resource is run; undefined when it is not known. */
   readonly specOf: (resource: string) => RunSpec | undefined;
   /** What went wrong beside a call. */
@@ -45,6 +47,8 @@ export class Containers {
   readonly files: ContainerFiles;
   readonly exits: ContainerExits;
   readonly paths: OwnPaths;
+  /** Of what is made here; empty: those of the primary. */
+  readonly network: string;
   readonly #options: DockerDriverOptions;
   readonly #known = new Map<string, ContainerRecord>();
   readonly #lastOf = new Map<string, string>();
@@ -53,6 +57,7 @@ export class Containers {
   constructor(options: DockerDriverOptions, files: ContainerFiles) {
     this.#options = options;
     this.files = files;
+    this.network = options.network ?? "";
     this.engine = openEngine(options.socket);
     this.exits = new ContainerExits(this.engine);
     this.paths = new OwnPaths(this.engine);
@@ -65,6 +70,11 @@ export class Containers {
     if (spec?.container) return { ...spec, container: spec.container };
     const why = `${resource}.${instance}: its resource names no container in the configuration`;
     throw new ResourceError("not-found", why);
+  }
+
+  /** The same with the network on which an instance of ours is reached. */
+  reachedBy(spec: ContainerSpec, adopted: boolean): ContainerSpec {
+    return adopted || this.network === "" ? spec : { ...spec, network: this.network };
   }
 
   all(): readonly ContainerRecord[] {

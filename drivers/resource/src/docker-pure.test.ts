@@ -69,6 +69,7 @@ function shadow(change: Partial<ShadowWish> = {}) {
     stateReadOnly: true,
     changes: [],
     aliases: ["shop-2"],
+    network: "",
     ...change,
   });
   return {
@@ -86,6 +87,12 @@ describe("a shadow", () => {
     assert.equal(host.PortBindings, undefined);
     assert.deepEqual(host.RestartPolicy, { Name: "no" });
     assert.deepEqual([host.NetworkMode, networks], ["front", ["back"]]);
+  });
+
+  it("is on its host's own network alone, where it has one", () => {
+    const { body, host, networks } = shadow({ network: "edge-b" });
+    assert.deepEqual([host.NetworkMode, networks], ["edge-b", []]);
+    assert.deepEqual(body.NetworkingConfig, { EndpointsConfig: { "edge-b": { Aliases: ["shop-2"] } } });
   });
 
   it("keeps the primary's environment and labels but for its own and for compose's", () => {

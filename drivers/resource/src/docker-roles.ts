@@ -87,12 +87,13 @@ async function takeNames(here: Containers, record: ContainerRecord): Promise<Run
   const { engine } = here;
   const { container: spec } = here.specOf(running);
   const names = await freeNames(here, record, spec);
-  const [network] = networksOf((await engine.inspect(container)) ?? wasRemoved(running), spec.network);
+  const reached = here.reachedBy(spec, record.adopted);
+  const [network] = networksOf((await engine.inspect(container)) ?? wasRemoved(running), reached.network);
   if (names.length === 0 || !network) return undefined;
   await engine.disconnect(network, container);
   await engine.connect(network, container, [running.instance, ...names]);
   const inspect = (await engine.inspect(container)) ?? wasRemoved(running);
-  const moved = { ...running, address: addressOf(inspect, spec) };
+  const moved = { ...running, address: addressOf(inspect, reached) };
   here.update({ ...record, running: moved, role: "primary" });
   return moved;
 }

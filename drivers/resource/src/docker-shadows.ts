@@ -84,6 +84,7 @@ export async function createContainer(
     stateReadOnly: how.readOnly,
     changes: await changesOf(here, template),
     aliases: how.aliases,
+    network: here.network,
   });
   const container = await here.engine.create(name, body);
   try {
@@ -121,7 +122,7 @@ export async function runContainer(
     await here.engine.start(container, name);
     const inspect = await here.engine.inspect(container);
     if (!inspect?.State.Running) throw endedAtOnce(name, inspect);
-    const record = recordOfRunning(request, inspect, { spec, adopted: false });
+    const record = recordOfRunning(request, inspect, { spec: here.reachedBy(spec, false), adopted: false });
     here.exits.release(container);
     here.save(record);
     return record.running;
@@ -146,10 +147,8 @@ export async function completed(here: Containers, record: ContainerRecord): Prom
   const inspect = await here.engine.inspect(container);
   if (!inspect) return record;
   const { container: spec } = here.specOf(running);
-  const whole = {
-    ...record,
-    running: { ...running, address: addressOf(inspect, spec), ...processOf(inspect) },
-  };
+  const address = addressOf(inspect, here.reachedBy(spec, record.adopted));
+  const whole = { ...record, running: { ...running, address, ...processOf(inspect) } };
   here.exits.release(container);
   here.save(whole);
   return whole;

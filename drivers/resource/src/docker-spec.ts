@@ -84,13 +84,15 @@ export type ShadowWish = {
   readonly changes: readonly string[] | undefined;
   /** On its networks, besides its own. */
   readonly aliases: readonly string[];
+  /** The one network it is on, instead of the primary's; empty: those. */
+  readonly network: string;
 };
 
 export function shadowBody(wish: ShadowWish): { body: CreateBody; networks: readonly string[] } {
   const { template, container, changes } = wish;
   const { Config, HostConfig } = template;
   const root = rootOf(wish);
-  const [first, ...others] = networksOf(template, container.network);
+  const [first, ...others] = wish.network ? [wish.network] : networksOf(template, container.network);
   const body = {
     ...pick(Config, CONFIG_KEYS),
     Image: template.Image,

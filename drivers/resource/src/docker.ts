@@ -156,7 +156,10 @@ class DockerDriver implements ResourceDriver {
     await engine.stop(record.container, graceMs);
     await engine.start(record.container, running.instance);
     const inspect = (await engine.inspect(record.container)) ?? wasRemoved(running);
-    const again = recordOfRunning(request, inspect, { spec, adopted: record.adopted });
+    const again = recordOfRunning(request, inspect, {
+      spec: this.#here.reachedBy(spec, record.adopted),
+      adopted: record.adopted,
+    });
     this.#here.save(again);
     return again.running;
   }

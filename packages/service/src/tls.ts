@@ -89,9 +89,17 @@ export async function issueCertificate(
   authority: CertificateAuthority,
   { name, dir, addresses = ["127.0.0.1"] }: { name: string; dir: string; addresses?: readonly string[] },
 ): Promise<void> {
+  writeTls(dir, await makeCertificate(authority, { name, addresses }));
+}
+
+/** A key and its certificate, for whoever keeps them elsewhere than in a folder. */
+export async function makeCertificate(
+  authority: CertificateAuthority,
+  { name, addresses }: { name: string; addresses: readonly string[] },
+): Promise<TlsMaterial> {
   const keys = await makeKeys();
   const cert = await certify(authority, { name, addresses, publicKey: keys.publicKey });
-  writeTls(dir, { ca: authorityPem(authority), cert, key: await exportKey(keys.privateKey) });
+  return { ca: authorityPem(authority), cert, key: await exportKey(keys.privateKey) };
 }
 
 /** A key made here and the request to have it certified; nobody else ever sees the key. */

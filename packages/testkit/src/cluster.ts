@@ -29,7 +29,8 @@ import { waitFor } from "./wait.ts";
 const LOOPBACK = "127.0.0.1";
 const HOST_NAME = "host-a";
 const RESTART_AFTER_MS = 200;
-const READY_WITHIN_MS = 20_000;
+/** A state that is found full of data is read before its replicator is ready. */
+const READY_WITHIN_MS = 60_000;
 
 export type ClusterOptions = {
   /** What the cluster belongs to, for callers that start a load balancer of the same run first. */

@@ -21,6 +21,8 @@ export type ReplicatorConfig = ServiceEnvironment & {
   readonly gateHost: string;
   /** Of Docker or Podman; used once a resource of driver docker is configured. */
   readonly dockerSocket: string;
+  /** Network of the containers that are made on this host; empty: the primary's own. */
+  readonly dockerNetwork: string;
   /** What instances may see of our own environment. */
   readonly instanceEnvironment: Environment;
 };
@@ -37,6 +39,7 @@ export function readConfig(env: Environment): ReplicatorConfig {
   const enrol = readEnrol(reader, env);
   const gateHost = reader.text("UNDERSTUDY_GATE_HOST", "");
   const dockerSocket = reader.text("UNDERSTUDY_DOCKER_SOCKET", DOCKER_SOCKET);
+  const dockerNetwork = reader.text("UNDERSTUDY_DOCKER_NETWORK", "");
   reader.finish();
   const { PATH, HOME, TMPDIR, UNDERSTUDY_RUN } = env;
   return Object.freeze({
@@ -45,6 +48,7 @@ export function readConfig(env: Environment): ReplicatorConfig {
     enrol: enrol && { ...enrol, told: toldToHosts(common, redis, `${health.host}:${health.port}`) },
     gateHost,
     dockerSocket,
+    dockerNetwork,
     healthGrpc: `${health.host}:${health.port}`,
     instanceEnvironment: { PATH, HOME, TMPDIR, UNDERSTUDY_RUN },
   });

@@ -39,6 +39,7 @@ await runService("replicator", async (own, env) => {
     }),
     docker: await openDockerDriver({
       socket: config.dockerSocket,
+      network: config.dockerNetwork,
       runDir,
       specOf: (resource) => replicator.specOf(resource),
       onError: (error) => log.warn("docker driver", { error }),

@@ -9,7 +9,7 @@ import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { OWN_FOLDER } from "../run-folder.ts";
-import type { ServerName } from "./program.ts";
+import type { ServerName } from "./names.ts";
 
 const run = promisify(execFile);
 

@@ -2,7 +2,7 @@
 
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import type { ServerName } from "./program.ts";
+import type { ServerName } from "./names.ts";
 
 const run = promisify(execFile);
 

@@ -1,6 +1,6 @@
 /** The one message for a server that cannot be had: what was tried, and the command for each package manager. */
 
-import type { ServerName } from "./program.ts";
+import type { ServerName } from "./names.ts";
 
 const PACKAGES: Record<ServerName, { apt: string; brew: string; dnf: string; apk: string }> = {
   "nats-server": { apt: "nats-server", brew: "nats-server", dnf: "nats-server", apk: "nats-server" },

@@ -9,8 +9,7 @@ import { TestkitError } from "../error.ts";
 import { findUnpacked, unpackDebian } from "./debian.ts";
 import { findImage } from "./docker.ts";
 import { howToInstall } from "./install-hint.ts";
-
-export type ServerName = "nats-server" | "redis-server" | "haproxy";
+import type { ServerName } from "./names.ts";
 
 export type Program =
   | { readonly how: "path"; readonly file: string; readonly env: Readonly<Record<string, string>> }

@@ -8,7 +8,8 @@ import type { Run } from "../run.ts";
 import { recordContainer } from "../run-containers.ts";
 import { containerArguments, findImage } from "./docker.ts";
 import { howToInstall } from "./install-hint.ts";
-import { findProgram, type ServerName } from "./program.ts";
+import type { ServerName } from "./names.ts";
+import { findProgram } from "./program.ts";
 
 /** "containers" or "programs": the only way servers are started that may be either; by default, containers where there is an engine. */
 const CHOICE_VARIABLE = "UNDERSTUDY_SERVERS";

@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME [--json] [options]`: runs one benchmark; its last line is one JSON object. */
 
+import { TestkitError } from "@understudy/testkit/error";
 import type { BenchOptions, BenchResult } from "./bench.ts";
 
 type Bench = {
@@ -45,6 +46,20 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     about: "a seed between two folders on loopback, beside its own TLS and rsync",
     load: () => import("./seed-clean.ts"),
   },
+  adopt: {
+    about: "docker run with labels to a shadow that serves, 100 MB of state (a container engine)",
+    load: () => import("./adopt.ts"),
+  },
+  "container-lag": {
+    about:
+      "a change in a container's volume to its being seen through the shadow's port (a container engine)",
+    load: () => import("./container-lag.ts"),
+  },
+  "container-failover": {
+    about:
+      "docker kill of the primary to the first good write, by restart and by reload (a container engine)",
+    load: () => import("./container-failover.ts"),
+  },
   compose: {
     about: "docker compose up to healthy, idle use, each container killed under load (--rps N, --parts A,B)",
     load: () => import("./compose.ts"),
@@ -65,6 +80,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
 
 const INVALID_EXIT = 3;
 const USAGE_EXIT = 2;
+const MISSING_EXIT = 1;
 
 function parse(args: readonly string[]): { name: string; options: BenchOptions } {
   const [name = "", ...rest] = args;
@@ -79,6 +95,17 @@ function parse(args: readonly string[]): { name: string; options: BenchOptions }
   return { name, options };
 }
 
+/** What a machine lacks is one sentence with the remedy, and no stack. */
+async function runOrExplain(bench: Bench, options: BenchOptions): Promise<BenchResult> {
+  try {
+    return await (await bench.load()).run(options);
+  } catch (error) {
+    if (!(error instanceof TestkitError) || error.code !== "not-found") throw error;
+    console.error(error.message);
+    return process.exit(MISSING_EXIT);
+  }
+}
+
 const { name, options } = parse(process.argv.slice(2));
 const bench = BENCHES[name];
 if (!bench) {
@@ -86,6 +113,6 @@ if (!bench) {
   for (const [known, { about }] of Object.entries(BENCHES)) console.error(`  ${known.padEnd(16)} ${about}`);
   process.exit(USAGE_EXIT);
 }
-const result = await (await bench.load()).run(options);
+const result = await runOrExplain(bench, options);
 console.log(JSON.stringify({ bench: name, ...result }));
 process.exit(result.valid === false ? INVALID_EXIT : 0);

@@ -23,12 +23,15 @@ const PLACE = {
   host: "host-a",
   replicatorGrpc: "127.0.0.1:1001",
   mirrorData: "127.0.0.1:1002",
-  appTlsDir: "/tls/app-catalog",
   haproxySocket: "/run/admin.sock",
   frontend: "127.0.0.1:8080",
-  program: "/catalog/main.ts",
-  compileCache: "/compile-cache",
-};
+  instances: {
+    driver: "process",
+    appTlsDir: "/tls/app-catalog",
+    program: "/catalog/main.ts",
+    compileCache: "/compile-cache",
+  },
+} as const;
 
 /** What a run changes of the demo's settings. */
 export type Settings = {

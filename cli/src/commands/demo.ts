@@ -1,25 +1,20 @@
 /** `understudy demo`: sets everything up, runs the main job, ends with a report. Options here, the demo itself in ../demo. */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { DemoOptions } from "../demo/demo.ts";
 import type { DemandOptions } from "../demo/plan.ts";
+import { CliError } from "../error.ts";
 
 export type DemoPolicy = "predictive" | "reactive" | "static" | "none";
-
-export type DemoOptions = DemandOptions & {
-  /** One after the other on the same arrivals. */
-  readonly policies: readonly DemoPolicy[];
-  /** Leave everything running and say how to look at it. */
-  readonly keep: boolean;
-  /** One JSON object as the last line of standard output. */
-  readonly json: boolean;
-};
 
 type Flags = {
   readonly policy: DemoPolicy;
   readonly compare: boolean;
   readonly duration: number;
   readonly seed: number;
-  readonly rate: number;
+  readonly rate?: number;
+  readonly driver: "process" | "docker";
+  readonly image?: string;
   readonly demand: DemandOptions["demand"];
   readonly jitter: number;
   readonly trace: string;
@@ -44,10 +39,20 @@ export function addCommand(program: Command): void {
     .addOption(new Option("--demand <curve>").choices(["bursts", "ramp", "steps"]).default("bursts"))
     .option("--duration <seconds>", "learning and scored part together", positive, 180)
     .option("--seed <number>", "same seed, same arrivals", natural, 1)
-    .option("--rate <requests>", "requests per second that one instance can do", positive, 200)
+    .option(
+      "--rate <requests>",
+      "requests per second that one instance can do (200, a container 100)",
+      positive,
+    )
     .option("--jitter <seconds>", "how irregular the bursts come", notNegative, 0.3)
     .option("--trace <file>", "replay a CSV file (time in s, value) instead of a made demand", "")
     .option("--speed <factor>", "how much faster than it was recorded", positive, 1)
+    .addOption(
+      new Option("--driver <kind>", "what an instance is: a process, or a container under a processor quota")
+        .choices(["process", "docker"])
+        .default("process"),
+    )
+    .option("--image <name>", "of the example service, with --driver docker (understudy-example-catalog)")
     .option("--keep", "leave everything running and say how to look at it", false)
     .option("--json", "one JSON object as the last line", false)
     .action(async (flags: Flags) => {
@@ -56,15 +61,22 @@ export function addCommand(program: Command): void {
     });
 }
 
+const RATES = { process: 200, docker: 100 } as const;
+const IMAGE = "understudy-example-catalog";
+
 function optionsOf(flags: Flags): DemoOptions {
+  const { driver, image } = flags;
+  if (driver === "process" && image !== undefined)
+    throw new CliError("invalid", "--image is of containers: say --driver docker as well");
   return {
+    image: driver === "docker" ? (image ?? IMAGE) : undefined,
     policies: flags.compare ? COMPARED : [flags.policy],
     demand: flags.demand,
     traceFile: flags.trace,
     speed: flags.speed,
     seed: flags.seed,
     jitterMs: flags.jitter * MS,
-    ratePerUnit: flags.rate,
+    ratePerUnit: flags.rate ?? RATES[driver],
     durationMs: flags.duration * MS,
     keep: flags.keep,
     json: flags.json,

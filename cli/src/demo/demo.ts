@@ -15,6 +15,8 @@ import { openView, type View } from "./view.ts";
 export type DemoOptions = DemandOptions & {
   /** One after the other on the same arrivals. */
   readonly policies: readonly Policy[];
+  /** Of the example service, for instances that are containers; undefined: they are processes. */
+  readonly image: string | undefined;
   /** Leave everything running and say how to look at it. */
   readonly keep: boolean;
   /** One JSON object as the last line of standard output. */
@@ -61,6 +63,7 @@ async function runShown(
     const finished = await runPolicy({
       policy,
       demand: options,
+      image: options.image,
       signal,
       say,
       onScene: (of) => {

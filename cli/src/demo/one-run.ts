@@ -25,6 +25,8 @@ const RECOVERED_WITHIN_MS = 60_000;
 export type RunOptions = {
   readonly policy: Policy;
   readonly demand: DemandOptions;
+  /** Of the example service, for instances that are containers; undefined: they are processes. */
+  readonly image: string | undefined;
   readonly signal: AbortSignal;
   readonly say: (text: string) => void;
   /** Given the scene of this run, to show it while it runs. */
@@ -35,14 +37,14 @@ export type FinishedRun = { readonly report: PolicyReport; readonly stack: Stack
 
 /** The stack is still running when this resolves: the caller closes or keeps it. When it rejects, nothing is left. */
 export async function runPolicy(options: RunOptions): Promise<FinishedRun> {
-  const { policy, demand, signal, say } = options;
+  const { policy, demand, image, signal, say } = options;
   const plan = planLoad(demand);
   const observed = nothingObserved();
   let load: RunningLoad | undefined;
   let checking = false;
   options.onScene(() => sceneOf({ policy, seed: demand.seed, plan, observed, load, checking }));
   const stack = await startStack(
-    { policy, ratePerUnit: demand.ratePerUnit, seed: demand.seed },
+    { policy, ratePerUnit: demand.ratePerUnit, seed: demand.seed, image },
     { observed, signal, say },
   );
   const ticks = watchOwnTicks(stack.run.id);
@@ -58,7 +60,7 @@ export async function runPolicy(options: RunOptions): Promise<FinishedRun> {
     say(`requests go to http://127.0.0.1:${stack.frontendPort}`);
     const [result, killed] = await Promise.all([
       Promise.race([running.result, whenAborted(signal)]),
-      killAfter(plan, { load: running, observed, signal }),
+      killAfter(plan, { load: running, observed, stack, signal }),
     ]);
     const machine = noise();
     checking = true;
@@ -75,7 +77,7 @@ export async function runPolicy(options: RunOptions): Promise<FinishedRun> {
       standing: 1 + STANDING_SHADOWS,
       roles: observed.roles,
       shares: observed.shares,
-      killedAtMs: killed.atMs,
+      killed,
       committed,
       deltaBytes: [...observed.deltaBytes.values()].reduce((sum, bytes) => sum + bytes, 0),
       stateBytes: observed.stateBytes,
@@ -96,13 +98,19 @@ type Killed = { readonly name: string; readonly atMs: number };
 /** Waits for the end of the scored part and kills the primary as a crash would. */
 async function killAfter(
   plan: LoadPlan,
-  { load, observed, signal }: { load: RunningLoad; observed: Observed; signal: AbortSignal },
+  {
+    load,
+    observed,
+    stack,
+    signal,
+  }: { load: RunningLoad; observed: Observed; stack: Stack; signal: AbortSignal },
 ): Promise<Killed> {
   const dueMs = plan.phases.learningMs + plan.phases.scoredMs + KILL_AFTER_MS;
   while (sinceStart(load) < dueMs || !isStanding(observed)) await delay(POLL_MS, undefined, { signal });
   const primary = primaryNow(observed)!;
-  process.kill(primary.pid, "SIGKILL");
-  return { name: primary.name, atMs: Date.now() };
+  const atMs = Date.now();
+  await stack.kill(primary);
+  return { name: primary.name, atMs };
 }
 
 function sinceStart(load: RunningLoad): number {

@@ -48,7 +48,7 @@ function facts(more: Partial<RunFacts> = {}, records: RequestRecord[] = []): Run
     standing: 2,
     roles: [],
     shares: [],
-    killedAtMs: undefined,
+    killed: undefined,
     committed: new Set(),
     deltaBytes: 0,
     stateBytes: 0,
@@ -133,8 +133,9 @@ test("failover lasts from the kill to the first success of a write sent after it
     record(30_050, { kind: "order", key: "1", status: 201, latencyMs: 300 }),
     record(30_100, { kind: "view", key: "2", status: 201, latencyMs: 200 }),
     record(30_060, { kind: "view", key: "3", status: 503, latencyMs: 10 }),
+    record(30_005, { kind: "view", key: "4", status: 201, latencyMs: 20, instance: "catalog-1" }),
   ];
-  const report = reportOf(facts({ killedAtMs: START + 30_000 }, records));
+  const report = reportOf(facts({ killed: { name: "catalog-1", atMs: START + 30_000 } }, records));
   assert.equal(report.failoverMs, 300);
   assert.equal(report.failedIdempotentInFailover, 1);
   assert.equal(reportOf(facts({}, records)).failoverMs, null);
@@ -145,7 +146,7 @@ test("a request in flight at the kill belongs to the failover, one answered befo
     record(29_000, { status: 0, latencyMs: 2_000 }),
     record(29_000, { status: 0, latencyMs: 10 }),
   ];
-  const report = reportOf(facts({ killedAtMs: START + 30_000 }, records));
+  const report = reportOf(facts({ killed: { name: "catalog-1", atMs: START + 30_000 } }, records));
   assert.equal(report.failedIdempotent, 2);
   assert.equal(report.failedIdempotentInFailover, 1);
 });

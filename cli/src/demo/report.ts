@@ -39,8 +39,8 @@ export type RunFacts = {
   readonly standing: number;
   readonly roles: readonly RolesAt[];
   readonly shares: readonly SharesAt[];
-  /** Wall clock; undefined: nothing was killed. */
-  readonly killedAtMs: number | undefined;
+  /** By wall clock, at the latest when it was asked for; undefined: nothing was killed. */
+  readonly killed: { readonly name: string; readonly atMs: number } | undefined;
   /** Idempotency keys found on the final primary. */
   readonly committed: ReadonlySet<string>;
   readonly deltaBytes: number;
@@ -212,20 +212,21 @@ function reinforcements(
 }
 
 /** Whether a request was under way when the primary was killed, or came later. */
-function isHitByKill(record: RequestRecord, { killedAtMs, load }: RunFacts): boolean {
-  return killedAtMs !== undefined && load.startedAtMs + record.atMs + record.latencyMs >= killedAtMs;
+function isHitByKill(record: RequestRecord, { killed, load }: RunFacts): boolean {
+  return killed !== undefined && load.startedAtMs + record.atMs + record.latencyMs >= killed.atMs;
 }
 
 /**
- * From the kill to the first write answered with success. Only writes sent after the kill count: an answer that was
- * already on its way says nothing about who answers now.
+ * From the kill to the first write answered with success. Only writes sent after the kill count, and not those that the
+ * killed one still answered: until the signal reaches it, it is asked like before.
  */
-function failoverMs({ killedAtMs, load }: RunFacts): number | null {
-  if (killedAtMs === undefined) return null;
-  const killMs = killedAtMs - load.startedAtMs;
+function failoverMs({ killed, load }: RunFacts): number | null {
+  if (killed === undefined) return null;
+  const killMs = killed.atMs - load.startedAtMs;
   let first = Number.POSITIVE_INFINITY;
   for (const record of load.records) {
     if (!isWrite(record.kind) || record.atMs < killMs || hasFailed(record)) continue;
+    if (record.instance === killed.name) continue;
     first = Math.min(first, record.atMs + record.latencyMs);
   }
   return Number.isFinite(first) ? round(first - killMs) : null;

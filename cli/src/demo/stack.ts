@@ -11,7 +11,17 @@ import { OWN_FOLDER, REPOSITORY } from "@understudy/testkit/run-folder";
 import { startHaproxy } from "@understudy/testkit/servers/haproxy";
 import { waitFor } from "@understudy/testkit/wait";
 import { haproxyFiles, renderHaproxyConfig } from "@understudy/traffic/haproxy/config";
-import { demoConfiguration, POOL, type Policy, RESOURCE, STANDING_SHADOWS } from "./configuration.ts";
+import {
+  containerEnvironment,
+  DEMO_QUOTA,
+  type DemoPlace,
+  demoConfiguration,
+  POOL,
+  type Policy,
+  RESOURCE,
+  STANDING_SHADOWS,
+} from "./configuration.ts";
+import { type DemoContainers, INSIDE, openDemoContainers } from "./containers.ts";
 import { type Observed, watchCluster } from "./observe.ts";
 
 const LOOPBACK = "127.0.0.1";
@@ -23,14 +33,24 @@ export type Stack = {
   readonly run: Run;
   readonly cluster: Cluster;
   readonly frontendPort: number;
+  /** Ends this instance as a crash would. */
+  kill(instance: Instance): Promise<void>;
   /** Ends all of it. Idempotent. */
   close(): Promise<void>;
   keep(): Promise<void>;
 };
 
+export type StackOptions = {
+  readonly policy: Policy;
+  readonly ratePerUnit: number;
+  readonly seed: number;
+  /** Of the example service, for instances that are containers; without it they are processes. */
+  readonly image?: string | undefined;
+};
+
 /** Starts it and resolves when the primary and its standing shadow serve through HAProxy. */
 export async function startStack(
-  options: { policy: Policy; ratePerUnit: number; seed: number },
+  options: StackOptions,
   { observed, signal, say }: { observed: Observed; signal: AbortSignal; say: (text: string) => void },
 ): Promise<Stack> {
   const run = openRun();
@@ -44,14 +64,21 @@ export async function startStack(
     await run.close();
   };
   try {
+    const containers = options.image === undefined ? undefined : await openDemoContainers(run, options.image);
     say("starting NATS, Redis, HAProxy and the five services");
     const frontendPort = await freePort();
-    const [socket, started] = await Promise.all([startBalancer(run, frontendPort), startCluster({ run })]);
+    const [socket, started] = await Promise.all([
+      startBalancer(run, frontendPort),
+      startCluster({ run, ...(containers ? clusterFor(containers) : {}) }),
+    ]);
     cluster = started;
     signal.throwIfAborted();
     bus = await connectJetStream({ ...cluster.access("cli"), name: "demo" });
     void watchCluster(bus, { resource: RESOURCE, observed, signal: stop.signal });
-    await cluster.apply(await configurationOf(cluster, { ...options, socket, frontendPort }));
+    const instances = containers
+      ? await startContainer(cluster, containers, options)
+      : await processesOf(cluster);
+    await cluster.apply(configurationOf(cluster, { ...options, socket, frontendPort, instances }));
     say("waiting for the primary and its standing shadow");
     await waitFor(() => signal.aborted || isStanding(observed), {
       withinMs: READY_WITHIN_MS,
@@ -62,7 +89,9 @@ export async function startStack(
       withinMs: READY_WITHIN_MS,
       what: "an answer through HAProxy",
     });
-    return { run, cluster, frontendPort, close, keep: () => cluster!.keep() };
+    const kill = async ({ name, pid }: Instance) =>
+      containers ? containers.kill(name) : void process.kill(pid, "SIGKILL");
+    return { run, cluster, frontendPort, kill, close, keep: () => cluster!.keep() };
   } catch (error) {
     await close();
     throw error;
@@ -89,19 +118,54 @@ async function startBalancer(run: Run, frontendPort: number): Promise<string> {
   return socket;
 }
 
-async function configurationOf(
+/** The replicator needs the engine, and containers need the replicator, for a Barrier. */
+function clusterFor({ stage }: DemoContainers) {
+  return {
+    replicatorAddress: stage.gateway,
+    env: { replicator: { UNDERSTUDY_DOCKER_SOCKET: stage.socket } },
+  };
+}
+
+async function startContainer(
   cluster: Cluster,
-  options: { policy: Policy; ratePerUnit: number; seed: number; socket: string; frontendPort: number },
-): Promise<string> {
+  containers: DemoContainers,
+  size: StackOptions,
+): Promise<DemoPlace["instances"]> {
+  await containers.start({
+    tlsDir: await cluster.tlsDir(`app-${RESOURCE}`),
+    env: { UNDERSTUDY_REPLICATOR_GRPC: cluster.grpc.replicator, ...containerEnvironment(size) },
+    args: ["--cpus", String(DEMO_QUOTA.cpus)],
+  });
+  const { name, stage } = containers;
+  const { port, state, roleFile } = INSIDE;
+  return { driver: "docker", name, network: stage.network, port, stateDir: state, roleFile };
+}
+
+async function processesOf(cluster: Cluster): Promise<DemoPlace["instances"]> {
+  return {
+    driver: "process",
+    appTlsDir: await cluster.tlsDir(`app-${RESOURCE}`),
+    program: join(REPOSITORY, "examples/catalog/src/main.ts"),
+    compileCache: join(OWN_FOLDER, "compile-cache"),
+  };
+}
+
+function configurationOf(
+  cluster: Cluster,
+  {
+    socket,
+    frontendPort,
+    instances,
+    ...options
+  }: StackOptions & Pick<DemoPlace, "instances"> & { socket: string; frontendPort: number },
+): string {
   const place = {
     host: cluster.host,
     replicatorGrpc: cluster.grpc.replicator,
     mirrorData: cluster.mirrorData,
-    appTlsDir: await cluster.tlsDir(`app-${RESOURCE}`),
-    haproxySocket: options.socket,
-    frontend: `${LOOPBACK}:${options.frontendPort}`,
-    program: join(REPOSITORY, "examples/catalog/src/main.ts"),
-    compileCache: join(OWN_FOLDER, "compile-cache"),
+    haproxySocket: socket,
+    frontend: `${LOOPBACK}:${frontendPort}`,
+    instances,
   };
   return demoConfiguration(place, options);
 }

@@ -11,7 +11,7 @@ import { ResourceError } from "./driver.ts";
 const PREFIX = "understudy.";
 const KNOWN = [
   ...["enable", "name", "state", "consistency", "reads", "port", "pool", "network", "health"],
-  ...["role-file", "on-promote"],
+  ...["role-file", "on-promote", "on-version"],
 ];
 const NAME_MAX = 60;
 
@@ -55,10 +55,16 @@ export function resourceOfLabels(
       ...given("roleFile", label("role-file")),
       ...given("onPromote", label("on-promote")),
     },
-    state: { paths: [file ? posix.basename(state) : "."], consistency },
+    state: {
+      paths: [file ? posix.basename(state) : "."],
+      consistency,
+      ...given("onVersion", label("on-version")),
+    },
     routing: {
       pool: label("pool") ?? onlyPool(pools, container),
       ...given("reads", label("reads")?.split(",")),
+      // Files of which nobody says how the program comes to see them anew: mirrored, but nothing is read from a shadow.
+      ...(consistency !== "sqlite" && label("on-version") === undefined ? { maxShadowShare: 0 } : {}),
     },
     health: label("health") === undefined ? { http: "", tcp: true } : { http: label("health") },
   };

@@ -214,6 +214,13 @@ describe("labels", () => {
     const { container, state, routing } = resourceOfLabels(labelled({}), facts) as Record<string, unknown>;
     assert.deepEqual(container, { name: "shop", port: 8080, stateDir: "/data" });
     assert.deepEqual(state, { paths: ["."], consistency: "none" });
+    assert.deepEqual(routing, { pool: "web", maxShadowShare: 0 });
+  });
+
+  it("say how a program comes to see changed files, without which its shadows take no reads", () => {
+    const resource = resourceOfLabels(labelled({ "understudy.on-version": "reopens" }), facts);
+    const { state, routing } = resource as Record<string, unknown>;
+    assert.deepEqual(state, { paths: ["."], consistency: "none", onVersion: "reopens" });
     assert.deepEqual(routing, { pool: "web" });
   });
 
@@ -226,6 +233,7 @@ describe("labels", () => {
     const resource = resourceOfLabels(labelled(labels), facts) as Record<string, Record<string, unknown>>;
     assert.deepEqual(resource.state, { paths: ["shop.db"], consistency: "sqlite" });
     assert.equal(resource.container!.stateDir, "/data");
+    assert.equal(resource.routing!.maxShadowShare, undefined);
     assert.deepEqual(resource.routing!.reads, ["GET", "HEAD"]);
   });
 

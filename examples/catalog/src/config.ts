@@ -11,7 +11,10 @@ export type CatalogConfig = {
   /** Where `Barrier` is asked for; undefined: this service runs alone and critical writes are not confirmed. */
   readonly replicator: { readonly address: string; readonly tlsDir: string } | undefined;
   readonly workers: number;
+  /** How long a request keeps its worker waiting. */
   readonly serviceMs: number;
+  /** Processor time that it takes after that. */
+  readonly cpuMs: number;
   readonly queueMax: number;
   /** Time from start to the first answer. */
   readonly startMs: number;
@@ -48,6 +51,7 @@ export function readConfig(env: Environment): CatalogConfig {
     replicator: address === "" ? undefined : { address, tlsDir: text("UNDERSTUDY_TLS_DIR") },
     workers: number("CATALOG_WORKERS", 8),
     serviceMs: number("CATALOG_SERVICE_MS", 40),
+    cpuMs: number("CATALOG_CPU_MS", 0),
     queueMax: number("CATALOG_QUEUE_MAX", 2000),
     startMs: number("CATALOG_START_MS", 1200),
     warmUpMs: number("CATALOG_WARM_UP_MS", 2000),

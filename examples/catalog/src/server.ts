@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { setTimeout as delay } from "node:timers/promises";
 import { type Barrier, connectBarrier } from "./barrier.ts";
 import type { CatalogConfig } from "./config.ts";
+import { burnCpu } from "./cpu-work.ts";
 import { type CatalogReader, openReader, openWriter } from "./database.ts";
 import { createCounters } from "./metrics.ts";
 import { bootMs, mayWrite, readRole } from "./role.ts";
@@ -65,10 +66,13 @@ async function openCatalog(
   await delay(Math.max(0, startedMs + config.startMs - performance.now()), undefined, { signal });
   const warmAtMs = performance.now() + config.warmUpMs;
   const serviceTime = createServiceTime({ meanMs: config.serviceMs, seed: config.seed });
+  const cpuTime = createServiceTime({ meanMs: config.cpuMs, seed: config.seed });
+  const isCold = () => performance.now() < warmAtMs;
   const workers = createWorkers({
     size: config.workers,
     queueMax: config.queueMax,
-    serviceMs: () => serviceTime(performance.now() < warmAtMs),
+    serviceMs: () => serviceTime(isCold()),
+    compute: () => burnCpu(cpuTime(isCold())),
   });
   const barrier: Barrier | undefined =
     config.replicator &&

@@ -1,5 +1,6 @@
 /**
- * A bounded pool of workers before a bounded queue: what really limits this service, whatever the machine's CPU does.
+ * A bounded pool of workers before a bounded queue: what really limits this service, whatever the machine's
+ * CPU does, unless its requests compute.
  * A worker is held for the service time and then does the work; nothing that waits for others may run inside it.
  */
 
@@ -19,6 +20,8 @@ export function createWorkers(options: {
   readonly size: number;
   readonly queueMax: number;
   readonly serviceMs: () => number;
+  /** What a request costs beside its `work`. */
+  readonly compute?: () => void;
 }): Workers {
   const queue: Array<() => void> = [];
   let busy = 0;
@@ -48,6 +51,7 @@ export function createWorkers(options: {
       try {
         if (!wanted()) return { ran: false, why: "gone" };
         await new Promise((resolve) => setTimeout(resolve, options.serviceMs()));
+        options.compute?.();
         return { ran: true, value: work() };
       } finally {
         giveBack();

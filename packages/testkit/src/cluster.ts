@@ -29,7 +29,8 @@ import { waitFor } from "./wait.ts";
 const LOOPBACK = "127.0.0.1";
 const HOST_NAME = "host-a";
 const RESTART_AFTER_MS = 200;
-const READY_WITHIN_MS = 20_000;
+/** A state that is found full of data is read before its replicator is ready. */
+const READY_WITHIN_MS = 60_000;
 
 export type ClusterOptions = {
   /** What the cluster belongs to, for callers that start a load balancer of the same run first. */
@@ -39,6 +40,8 @@ export type ClusterOptions = {
   /** As a supervisor: a service that ends by itself is started again after so long. Undefined: 200; null: never. */
   readonly restartAfterMs?: number | null;
   readonly logLevel?: string;
+  /** Where the replicator answers gRPC, for instances that do not share this machine's loopback. Undefined: 127.0.0.1. */
+  readonly replicatorAddress?: string;
   /** Environment for single services, besides what every deployment sets. */
   readonly env?: Readonly<Partial<Record<ServiceName, Readonly<Record<string, string>>>>>;
 };
@@ -85,7 +88,7 @@ async function start(run: Run, options: ClusterOptions): Promise<Cluster> {
   const [nats, redis, grpc, mirrorData] = await Promise.all([
     startNats({ run }),
     startRedis({ run }),
-    grpcAddresses(),
+    grpcAddresses(options.replicatorAddress),
     loopback(),
   ]);
   const access = (user: NatsUserName) => accessOf(nats, user);
@@ -122,8 +125,12 @@ async function loopback(): Promise<string> {
   return `${LOOPBACK}:${await freePort()}`;
 }
 
-async function grpcAddresses(): Promise<Cluster["grpc"]> {
-  return { replicator: await loopback(), health: await loopback(), balancer: await loopback() };
+async function grpcAddresses(replicatorAddress = LOOPBACK): Promise<Cluster["grpc"]> {
+  return {
+    replicator: `${replicatorAddress}:${await freePort()}`,
+    health: await loopback(),
+    balancer: await loopback(),
+  };
 }
 
 export function accessOf(nats: NatsServer, name: NatsUserName): NatsAccess {

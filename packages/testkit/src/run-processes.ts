@@ -3,14 +3,10 @@
  * inherit. So an instance that a replicator started in its own process group is found as well, even when the replicator is gone.
  */
 
-import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 export const RUN_VARIABLE = "UNDERSTUDY_RUN";
-/** In the run's folder: one name per line of the containers that were started for it. */
-export const CONTAINERS_FILE = "containers";
 
 const EVERY_MS = 25;
 const KILL_ROUNDS_MAX = 200;
@@ -45,19 +41,6 @@ export async function endRunProcesses(runId: string, { graceMs }: { graceMs: num
     await sleep(EVERY_MS);
   }
   throw new Error(`processes of run ${runId} survive SIGKILL: ${findRunProcesses(runId).join(" ")}`);
-}
-
-/** Removes the run's containers: killing the `docker run` that started one does not end it. */
-export function endRunContainers(folder: string): void {
-  const list = join(folder, CONTAINERS_FILE);
-  if (!existsSync(list)) return;
-  for (const name of readFileSync(list, "utf8").split("\n").filter(Boolean)) {
-    try {
-      execFileSync("docker", ["rm", "--force", name], { stdio: "ignore" });
-    } catch {
-      // It ended by itself and Docker has removed it, or Docker is gone and the container with it.
-    }
-  }
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {

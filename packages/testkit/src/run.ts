@@ -3,11 +3,12 @@
  * processes, and a guardian, and it ends as a whole.
  */
 
-import { appendFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Guardian, startGuardian } from "./guardian.ts";
+import { endRunContainers } from "./run-containers.ts";
 import { createRunFolder, newRunId } from "./run-folder.ts";
-import { CONTAINERS_FILE, endRunContainers, endRunProcesses, RUN_VARIABLE } from "./run-processes.ts";
+import { endRunProcesses, RUN_VARIABLE } from "./run-processes.ts";
 
 const GRACE_MS = 3000;
 
@@ -42,7 +43,7 @@ export function openRun(): Run {
 /** Ends a run, also one that another process has kept. */
 export async function endRun(run: { id: string; folder: string }, guardian?: Guardian): Promise<void> {
   await endRunProcesses(run.id, { graceMs: GRACE_MS });
-  endRunContainers(run.folder);
+  endRunContainers(run);
   rmSync(run.folder, { recursive: true, force: true });
   await guardian?.release();
 }
@@ -55,10 +56,6 @@ export function createServerFolder(run: Run, name: string): string {
     mkdirSync(folder, { mode: 0o700 });
     return folder;
   }
-}
-
-export function recordContainer(run: Run, name: string): void {
-  appendFileSync(join(run.folder, CONTAINERS_FILE), `${name}\n`);
 }
 
 let own: Run | undefined;

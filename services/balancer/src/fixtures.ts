@@ -146,7 +146,12 @@ export function loadOf(
   return {
     resource: RESOURCE,
     demand: totalRps === undefined ? undefined : { movableRps: totalRps * 0.9, immovableRps: totalRps * 0.1 },
-    busy: Object.entries(busy).map(([instance, busyWorkers]) => ({ instance, busyWorkers, workers })),
+    busy: Object.entries(busy).map(([instance, busyWorkers]) => ({
+      instance,
+      busyWorkers,
+      workers,
+      cpuCores: Number.NaN,
+    })),
     sampledAtMs,
   };
 }

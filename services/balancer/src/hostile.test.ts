@@ -158,7 +158,7 @@ for (const policy of ["predictive", "reactive"] as const) {
 }
 
 test("workers that no instance has are unknown, and so is demand that nobody makes", () => {
-  const batch = (busyWorkers: number, workers: number, readsPerSecond: number) =>
+  const batch = (busyWorkers: number, workers: number, readsPerSecond: number, cpuCores: number) =>
     create(MetricBatchSchema, {
       header: { time: { wallMs: 1n } },
       rows: [
@@ -170,13 +170,19 @@ test("workers that no instance has are unknown, and so is demand that nobody mak
         { name: "workers", values: [workers, 0] },
         { name: "readsPerSecond", values: [0, readsPerSecond] },
         { name: "writesPerSecond", values: [0, 1] },
+        { name: "cpuCores", values: [cpuCores, 0] },
       ],
     });
-  const unknown = { instance: "c-1", busyWorkers: Number.NaN, workers: Number.NaN };
-  const [hostile] = loadsFromWire(batch(Number.POSITIVE_INFINITY, -8, Number.MAX_VALUE));
+  const unknown = {
+    instance: "c-1",
+    busyWorkers: Number.NaN,
+    workers: Number.NaN,
+    cpuCores: Number.NaN,
+  };
+  const [hostile] = loadsFromWire(batch(Number.POSITIVE_INFINITY, -8, Number.MAX_VALUE, -1));
   assert.deepEqual(hostile, { resource: RESOURCE, sampledAtMs: 1, demand: undefined, busy: [unknown] });
-  const [good] = loadsFromWire(batch(3, 8, 120));
-  assert.deepEqual(good!.busy, [{ instance: "c-1", busyWorkers: 3, workers: 8 }]);
+  const [good] = loadsFromWire(batch(3, 8, 120, 0.5));
+  assert.deepEqual(good!.busy, [{ instance: "c-1", busyWorkers: 3, workers: 8, cpuCores: 0.5 }]);
   assert.deepEqual(good!.demand, { movableRps: 120, immovableRps: 1 });
 });
 

@@ -28,7 +28,12 @@ export type Prediction = {
 };
 
 /** One instance as its own metrics tell; NaN where unknown. */
-export type Busy = { readonly instance: string; readonly busyWorkers: number; readonly workers: number };
+export type Busy = {
+  readonly instance: string;
+  readonly busyWorkers: number;
+  readonly workers: number;
+  readonly cpuCores: number;
+};
 
 export type Load = {
   readonly resource: string;

@@ -1,6 +1,6 @@
 /**
  * The reactive opponent: what a good autoscaler without a forecast does. Once a second it takes the mean share of busy
- * workers over the instances that serve, and wants as many instances as would bring it to the target; it follows up at
+ * workers, or of processors in use, over the instances that serve, and wants as many instances as would bring it to the target; it follows up at
  * once and down only after a hold time. (The formula, the tolerance and the hold are those of the Kubernetes HPA.)
  */
 
@@ -24,9 +24,20 @@ export const NO_REACTIVE: Reactive = { busy: [], lookedAtMs: 0, busyPart: Number
 
 const SAMPLES_MAX = 64;
 
-/** One batch of metrics. Instances that report nothing (not started, away) do not count. */
-export function noteBusy(reactive: Reactive, instances: readonly Busy[]): Reactive {
-  const known = instances.filter(({ busyWorkers, workers }) => workers > 0 && busyWorkers >= 0);
+/**
+ * One batch of metrics. Instances that report nothing (not started, away) do not count. Of an application that reports no
+ * workers the processors that an instance may use are taken for them, as the HPA does.
+ */
+export function noteBusy(
+  reactive: Reactive,
+  instances: readonly Busy[],
+  { cpuCores: limit }: ResourceSpec["capacity"]["limits"],
+): Reactive {
+  const reported = instances.some(({ workers }) => workers > 0);
+  const seen = reported
+    ? instances
+    : instances.map(({ cpuCores }) => ({ busyWorkers: cpuCores, workers: limit ?? Number.NaN }));
+  const known = seen.filter(({ busyWorkers, workers }) => workers > 0 && busyWorkers >= 0);
   if (known.length === 0) return reactive;
   const busy = known.reduce((sum, one) => sum + one.busyWorkers, 0);
   const all = known.reduce((sum, one) => sum + one.workers, 0);

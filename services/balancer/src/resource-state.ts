@@ -101,7 +101,7 @@ export function hearLoad(state: ResourceState, load: Load, nowMs: number): Resou
   const serving = load.busy.filter(({ instance }) =>
     state.roles?.instances.some(({ name, phase }) => name === instance && phase === "serving"),
   );
-  const heard = { ...state, reactive: noteBusy(state.reactive, serving) };
+  const heard = { ...state, reactive: noteBusy(state.reactive, serving, state.spec.capacity.limits) };
   return load.demand ? observe(heard, load.demand, { sampledAtMs: load.sampledAtMs, nowMs }) : heard;
 }
 

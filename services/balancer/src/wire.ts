@@ -58,6 +58,7 @@ export function predictionFromWire(wire: WirePrediction): Prediction {
  */
 const RATE_MAX = 1e9;
 const WORKERS_MAX = 1e6;
+const CORES_MAX = 1e4;
 
 function isCount(value: number): boolean {
   return Number.isFinite(value) && value >= 0;
@@ -89,7 +90,11 @@ export function loadsFromWire(batch: MetricBatch): readonly Load[] {
     const load = loads.get(resource) ?? { demand: undefined, busy: [] };
     loads.set(resource, load);
     if (instance !== "") {
-      load.busy.push(busyOf(instance, value("busyWorkers", row), value("workers", row)));
+      const cpuCores = value("cpuCores", row);
+      load.busy.push({
+        ...busyOf(instance, value("busyWorkers", row), value("workers", row)),
+        cpuCores: isCount(cpuCores) && cpuCores <= CORES_MAX ? cpuCores : Number.NaN,
+      });
       continue;
     }
     const [movableRps, immovableRps] = [value("readsPerSecond", row), value("writesPerSecond", row)];
@@ -99,7 +104,7 @@ export function loadsFromWire(batch: MetricBatch): readonly Load[] {
   return [...loads].map(([resource, load]) => ({ resource, sampledAtMs, ...load }));
 }
 
-function busyOf(instance: string, busyWorkers: number, workers: number): Busy {
+function busyOf(instance: string, busyWorkers: number, workers: number): Omit<Busy, "cpuCores"> {
   const isKnown =
     isCount(busyWorkers) && busyWorkers <= WORKERS_MAX && workers >= 1 && workers <= WORKERS_MAX;
   return isKnown

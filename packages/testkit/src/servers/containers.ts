@@ -7,7 +7,8 @@ import { execFileSync } from "node:child_process";
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer } from "testcontainers";
 import type { Child } from "../child.ts";
 import { TestkitError } from "../error.ts";
-import { type Run, recordContainer } from "../run.ts";
+import type { Run } from "../run.ts";
+import { recordContainer } from "../run-containers.ts";
 import { waitFor } from "../wait.ts";
 import type { ServerSpec } from "./server.ts";
 

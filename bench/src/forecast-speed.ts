@@ -4,6 +4,7 @@
  */
 
 import { LEVELS } from "@understudy/forecast/backtest";
+import { cyclesOf } from "@understudy/forecast/cycles";
 import { startSeries, take } from "@understudy/forecast/engine";
 import { createForecaster } from "@understudy/forecast/forecaster";
 import { createPlan } from "@understudy/forecast/plan";
@@ -27,7 +28,13 @@ export function measureSpeed() {
 }
 
 function measureTicks() {
-  const plan = createPlan({ horizons: HORIZONS, levels: LEVELS, covariates: 0, falseAlarmBudget: 0.01 });
+  const plan = createPlan({
+    horizons: HORIZONS,
+    levels: LEVELS,
+    covariates: 0,
+    falseAlarmBudget: 0.01,
+    cycles: cyclesOf(SAMPLE_MS),
+  });
   const state = createState(plan, SERIES);
   const random = seededRandom(1);
   for (let series = 0; series < SERIES; series += 1) {

@@ -8,6 +8,7 @@
 
 import { type Alarm, readAlarm } from "./alarm.ts";
 import { type AlarmScores, readAlarmScores } from "./alarm-score.ts";
+import { cyclesOf } from "./cycles.ts";
 import { meanOf, quantileOf, startSeries } from "./engine.ts";
 import { ForecastError } from "./error.ts";
 import { gapStepsMax } from "./gap.ts";
@@ -93,13 +94,14 @@ export function restoreForecaster(bytes: Uint8Array): Forecaster {
   return forecasterOn(state, checked);
 }
 
-function stateFor({ horizons, quantiles, covariates, falseAlarmBudget }: ForecasterOptions): State {
+function stateFor({ stepMs, horizons, quantiles, covariates, falseAlarmBudget }: ForecasterOptions): State {
   return createState(
     createPlan({
       horizons,
       levels: quantiles,
       covariates: covariates?.length ?? 0,
       falseAlarmBudget: falseAlarmBudget ?? BUDGET_DEFAULT,
+      cycles: cyclesOf(stepMs),
     }),
     1,
   );

@@ -4,10 +4,11 @@
  */
 
 import { isAtom, learnAtoms } from "./atoms.ts";
+import { learnCycles, writeCycles } from "./cycles.ts";
 import { addScore, resetHistogram } from "./histogram.ts";
 import { createPlace, placeOfScale } from "./histogram-places.ts";
 import { combine, learnWeights, seat } from "./mixture.ts";
-import { CANDIDATES, EXPERTS, OFFSET_COUNT, ROW, SCALES, SEASON_FIRST, SLOT } from "./plan.ts";
+import { CANDIDATES, EXPERT, EXPERTS, OFFSET_COUNT, ROW, SCALES, SEASON_FIRST, SLOT } from "./plan.ts";
 import { CANDIDATE_WEIGHTS, learnQuantiles, seatSeasonQuantiles, writeQuantiles } from "./quantiles.ts";
 import { forecastRls, learnRls } from "./rls.ts";
 import { addOutcome } from "./scores.ts";
@@ -21,6 +22,8 @@ import { CLOCK, clock, type State } from "./state.ts";
 const EXPERT_RATE = 0.3;
 const EXPERT_EXPONENT = 0.75;
 const EXPERT_SHARE = 0.001;
+/** The weight of the last value at first: a series that changes once in an hour teaches nothing else in time. */
+const LAST_SEAT = 0.6;
 /** The weight of a season's experts when the season is found and leads. */
 const SEASON_SEAT = 0.95;
 /** Memory of the mixture's usual error. */
@@ -54,7 +57,8 @@ export function startHorizons(state: State, series: number): void {
   const { plan, numbers, singles } = state;
   const at = series * plan.numbers;
   const count = plan.horizons.length;
-  numbers.fill(1 / EXPERTS, at + plan.at.mixture, at + plan.at.mixture + EXPERTS * count);
+  numbers.fill((1 - LAST_SEAT) / (EXPERTS - 1), at + plan.at.mixture, at + plan.at.mixture + EXPERTS * count);
+  for (let h = 0; h < count; h += 1) numbers[at + plan.at.mixture + EXPERTS * h + EXPERT.last] = LAST_SEAT;
   for (let one = 0; one < count * plan.levels.length; one += 1)
     numbers.set(CANDIDATE_WEIGHTS, at + plan.at.candidates + CANDIDATES * one);
   for (let h = 0; h < count; h += 1) {
@@ -134,6 +138,7 @@ function writeExperts(state: State, series: number, row: number): boolean {
     singles[experts + SEASON_FIRST + i] = seasonal
       ? phase.middle + singles[row + ROW.offsets + i]!
       : Number.NaN;
+  writeCycles(state, series, made);
   return seasonal;
 }
 
@@ -159,6 +164,7 @@ export function learn(state: State, series: number, { h, value }: { h: number; v
   learnSeasonScores(state, series, made);
   learnMixture(state, series);
   learnRls(state, series, made);
+  learnCycles(state, series, made);
 }
 
 /** The forecast in hand waited at `wait`. */

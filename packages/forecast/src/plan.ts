@@ -19,6 +19,8 @@ export const TREND_DAMPINGS = [0.9, 0.97] as const;
 export const LINE_COUNT = 1;
 export const MEDIAN_COUNT = 2;
 export const OFFSET_COUNT = 3;
+/** Cycles of the clock, as a day: the longest that are short enough for the history. */
+export const CYCLES = 2;
 /** Candidates for each quantile: fast and slow scale, raw window, season, and a line through what else is known. */
 export const CANDIDATES = 5;
 /** What that line looks at. */
@@ -33,8 +35,9 @@ export const EXPERT = {
   lines: 1 + SES_COUNT + TREND_COUNT,
   medians: 1 + SES_COUNT + TREND_COUNT + LINE_COUNT,
   rls: 1 + SES_COUNT + TREND_COUNT + LINE_COUNT + MEDIAN_COUNT,
+  cycles: 2 + SES_COUNT + TREND_COUNT + LINE_COUNT + MEDIAN_COUNT,
 } as const;
-export const SEASON_FIRST = EXPERT.rls + 1;
+export const SEASON_FIRST = EXPERT.rls + 1 + CYCLES;
 export const EXPERTS = SEASON_FIRST + OFFSET_COUNT;
 
 /** Which of the season's three curves a level starts from. */
@@ -50,6 +53,8 @@ export type Plan = {
   readonly lossUnits: readonly number[];
   /** Index of the level the scorecard looks at. */
   readonly scoredLevel: number;
+  /** Steps of each cycle of the clock, 0 for none. */
+  readonly cycles: readonly number[];
   readonly covariates: number;
   readonly falseAlarmBudget: number;
   readonly regressors: number;
@@ -90,6 +95,7 @@ type NumberPart =
   | "rlsScale"
   | "covariates"
   | "mixture"
+  | "cycles"
   | "lossScale"
   | "scales"
   | "histogramWeights"
@@ -144,7 +150,10 @@ export const SLOT = {
   /** 1 when the sample repeated the one before. */
   repeats: EXPERTS + 8,
   /** A quantile of each level; the raw window's and the regressors follow, at `plan.slotWindow` and `plan.slotRegressors`. */
-  quantiles: EXPERTS + 9,
+  /** What the experts but the cycles say together, and how the series changed in each cycle before. */
+  others: EXPERTS + 9,
+  changes: EXPERTS + 10,
+  quantiles: EXPERTS + 10 + CYCLES,
 } as const;
 
 /** Forecasts of one horizon that are learnt from wait in about so many slots: neighbours in time say nearly the same. */
@@ -175,11 +184,14 @@ export function createPlan({
   levels,
   covariates,
   falseAlarmBudget,
+  cycles = [],
 }: {
   horizons: readonly number[];
   levels: readonly number[];
   covariates: number;
   falseAlarmBudget: number;
+  /** Of the clock, in steps (`cyclesOf`). */
+  cycles?: readonly number[];
 }): Plan {
   const [count, wide] = [horizons.length, levels.length];
   const regressors = RLS_LAGS + covariates;
@@ -204,6 +216,7 @@ export function createPlan({
     rlsScale: 2,
     covariates: 3 * covariates,
     mixture: EXPERTS * count,
+    cycles: 2 * CYCLES * count,
     lossScale: count,
     scales: SCALES * count,
     histogramWeights: 2 * SCALES * count,
@@ -235,6 +248,7 @@ export function createPlan({
   return {
     horizons,
     levels,
+    cycles: Array.from({ length: CYCLES }, (_, c) => cycles[c] ?? 0),
     curves: levels.map(curveOf),
     lossUnits: levels.map(usualLoss),
     scoredLevel: scoredLevel(levels),

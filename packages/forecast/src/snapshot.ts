@@ -10,7 +10,7 @@ import type { State } from "./state.ts";
 
 const MAGIC = 0x55464331;
 /** Raised when the layout of the state changes: a snapshot of another one is refused, not guessed at. */
-const VERSION = 3;
+const VERSION = 4;
 const HEADER_BYTES = 16;
 const CHECKSUM_BYTES = 4;
 /** Options are a few hundred bytes; a length beyond this is damage. */

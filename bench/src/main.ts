@@ -27,7 +27,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   },
   pause: {
     about:
-      "freeze of a live writer at 256 MB (--dir on a file system with reflinks): length and share of the pauses",
+      "freeze of a live writer at 256 MB, on btrfs (by a loop device; root) and without reflinks: length and share of the pauses",
     load: () => import("./pause.ts"),
   },
   lag: {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SeedOver } from "@understudy/mirror/datagram/choice";
-import type { MirroredState, MirrorPrimary } from "@understudy/mirror/engine";
+import type { MirroredState } from "@understudy/mirror/engine";
 import type { WriterProcess } from "@understudy/mirror/freeze";
 import { listenMirror } from "@understudy/mirror/listener";
 import { openPrimary } from "@understudy/mirror/primary";
@@ -57,17 +57,19 @@ function say(line: object): void {
 async function runShadow(): Promise<void> {
   const listener = await listenMirror({ host, port: options.port, ...common });
   const { state, workDir } = options;
-  const shadow = await listener.openShadow({ state, workDir, instance: "shadow", incarnation: "1" });
+  const shadow = await patiently(() =>
+    listener.openShadow({ state, workDir, instance: "shadow", incarnation: "1" }),
+  );
   const tell = () => say({ port: listener.port, durable: shadow.durable(), visible: shadow.visible() });
   shadow.onProgress(tell);
   tell();
 }
 
-/** As a replicator does: on a busy machine a writer may not stand still in time. */
-async function openPatiently(wanted: Parameters<typeof openPrimary>[0]): Promise<MirrorPrimary> {
+/** As a replicator does: on a busy machine a writer may not stand still in time, or a reader keep a database locked. */
+async function patiently<T>(open: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
-      return await openPrimary(wanted);
+      return await open();
     } catch (error) {
       say({ error: (error as Error).message });
       await sleep(REOPEN_MS);
@@ -77,18 +79,20 @@ async function openPatiently(wanted: Parameters<typeof openPrimary>[0]): Promise
 
 async function runPrimary(): Promise<void> {
   const { state, workDir, writer, writerAddress = "", port, tickMs, pauseMs, seedOver } = options;
-  const primary = await openPatiently({
-    state,
-    workDir,
-    epoch: 1,
-    from: POSITION_ZERO,
-    tickMs,
-    ...(seedOver && { seedOver }),
-    ...(writer && {
-      writer: { process: () => writer, target: () => ({ address: writerAddress, env: {} }) },
+  const primary = await patiently(() =>
+    openPrimary({
+      state,
+      workDir,
+      epoch: 1,
+      from: POSITION_ZERO,
+      tickMs,
+      ...(seedOver && { seedOver }),
+      ...(writer && {
+        writer: { process: () => writer, target: () => ({ address: writerAddress, env: {} }) },
+      }),
+      ...common,
     }),
-    ...common,
-  });
+  );
   let transport: string | undefined;
   primary.onProgress(() => {
     const now = primary.shadows()[0]?.transport;

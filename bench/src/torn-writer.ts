@@ -15,6 +15,7 @@ let n = Number(database.prepare("SELECT coalesce(max(n), 0) AS n FROM rounds").g
 const set = database.prepare("UPDATE cells SET n = ?");
 const add = database.prepare("INSERT INTO rounds VALUES (?)");
 process.stdin.on("end", () => process.exit(0)).resume();
+process.stdout.on("error", () => process.exit(0));
 for (;;) {
   n += 1;
   database.exec("BEGIN IMMEDIATE");

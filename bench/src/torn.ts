@@ -1,7 +1,8 @@
 /**
  * Kills either end of a mirror at random points, over and over, with writers that go on and readers that verify: nothing a
  * reader sees is torn, what a barrier acknowledged is there after the kill (also when the primary dies with the shadow
- * that acknowledged it), and in the end both sides hold the same. `--kills N`, `--seed N`, `--worlds N`.
+ * that acknowledged it), and in the end both sides hold the same. `--kills N`, `--seed N`, `--worlds N`; with `--seconds N`
+ * it ends earlier, and reports the kills there were: runs of different seeds add up.
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
@@ -41,6 +42,7 @@ export async function run(options: BenchOptions): Promise<BenchResult> {
   const kills = Number(options.get("kills") ?? KILLS);
   const seed = Number(options.get("seed") ?? 1);
   const worlds = Math.min(kills, Number(options.get("worlds") ?? WORLDS));
+  const seconds = Number(options.get("seconds") ?? Number.POSITIVE_INFINITY);
   const dir = mkdtempSync(join(tmpdir(), "understudy-bench-torn-"));
   const tally: Tally = {
     kills: 0,
@@ -66,6 +68,7 @@ export async function run(options: BenchOptions): Promise<BenchResult> {
           kind: index % 2 === 0 ? SQLITE : PLAIN_FILES,
           kills: Math.floor(kills / worlds) + (index < kills % worlds ? 1 : 0),
           random: randomFrom(seed * 1000 + index),
+          untilMs: began + seconds * 1000,
           tally,
         }),
       ),
@@ -88,6 +91,7 @@ type World = {
   readonly kind: StateKind;
   readonly kills: number;
   readonly random: () => number;
+  readonly untilMs: number;
   readonly tally: Tally;
 };
 
@@ -104,7 +108,7 @@ type Said = {
 type Running = { readonly child: ChildProcess; said: Said };
 
 async function runWorld(world: World): Promise<void> {
-  const { dir, kind, kills, random, tally } = world;
+  const { dir, kind, kills, random, tally, untilMs } = world;
   const [here, there] = [join(dir, "primary"), join(dir, "shadow")];
   for (const folder of [here, there]) mkdirSync(folder, { recursive: true });
   const writer = start(kind.writer(here));
@@ -171,7 +175,7 @@ async function runWorld(world: World): Promise<void> {
   await until("seeded", () => acknowledged.version > 0);
   seeded = true;
   const reading = reader();
-  for (let kill = 0; kill < kills; kill += 1) {
+  for (let kill = 0; kill < kills && performance.now() < untilMs; kill += 1) {
     // Half of them right after an acknowledgement: that is when there is most to lose.
     if (random() < 0.5) await nextBarrier();
     await sleep(random() * LIFE_MS_MAX);

@@ -53,3 +53,4 @@ async function write(): Promise<void> {
   }
 }
 process.stdin.on("end", () => process.exit(0)).resume();
+process.stdout.on("error", () => process.exit(0));

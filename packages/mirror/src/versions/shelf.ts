@@ -25,7 +25,7 @@ export interface Shelf {
   /** One that no reader is in, and none will come into before it is shown; the others are brought nearer to going. */
   free(): Promise<Tree>;
   /** Makes it the current one, which differs in these paths from all others. */
-  show(tree: Tree, paths: Iterable<string>): void;
+  show(tree: Tree, paths: ReadonlySet<string>): void;
   close(): void;
 }
 

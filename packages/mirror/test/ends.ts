@@ -11,7 +11,13 @@ import { POSITION_ZERO, type Position } from "@understudy/model/position";
 import { systemClock } from "@understudy/service/clock";
 import { createAuthority, issueCertificate, readTls, type TlsMaterial } from "@understudy/service/tls";
 import type { SeedOver } from "../src/datagram/choice.ts";
-import type { MirroredState, MirrorListener, MirrorPrimary, MirrorShadow } from "../src/engine.ts";
+import type {
+  MirroredState,
+  MirrorListener,
+  MirrorPrimary,
+  MirrorShadow,
+  StateSource,
+} from "../src/engine.ts";
 import { listenMirror } from "../src/listener.ts";
 import { openPrimary } from "../src/primary.ts";
 import type { Writer } from "../src/still.ts";
@@ -36,6 +42,7 @@ export type World = {
     tickMs?: number;
     writer?: Writer;
     seedOver?: SeedOver;
+    source?: StateSource;
   }): Promise<MirrorPrimary>;
   shadow(
     listener: MirrorListener,
@@ -103,6 +110,7 @@ export async function openWorld(
       tickMs = TICK_MS,
       writer,
       seedOver = "tls",
+      source,
     } = {}) =>
       own(
         await openPrimary({
@@ -112,6 +120,7 @@ export async function openWorld(
           tickMs,
           tls: other,
           ...(writer && { writer }),
+          ...(source && { source }),
           clock,
           workDir: join(dir, name, "work"),
           onError,

@@ -26,6 +26,8 @@ export type MirroredState = {
   readonly view?: "versions" | "files";
   /** Globs of files whose changes are sealed at once instead of at the next tick. */
   readonly criticalPaths?: readonly string[];
+  /** Globs of files and folders that are left out (exclude.ts); a shadow that has some of them loses them. */
+  readonly exclude?: readonly string[];
   /** With "hook" and "freeze": how the writer is made to stand still. */
   readonly hold?: HoldSpec;
 };

@@ -38,6 +38,7 @@ export async function openCapture(options: CaptureOptions): Promise<Capture> {
         onError,
         onCritical,
         critical: state.criticalPaths ?? [],
+        exclude: state.exclude ?? [],
       });
   }
 }

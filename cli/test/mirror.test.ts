@@ -3,7 +3,16 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -140,6 +149,38 @@ test("a database in use is copied by transactions", async (t) => {
   assert.deepEqual({ ...copy.prepare("select n from sold").get() }, { n: 1 });
 });
 
+test("--dry-run says what would be sent and sends nothing; --exclude leaves out what it names", async (t) => {
+  const { source, copies, home, token, port } = await openPair(t);
+  mkdirSync(join(source, "node_modules", "x"), { recursive: true });
+  writeFileSync(join(source, "node_modules", "x", "y"), "y");
+  writeFileSync(join(source, "deep", "c.tmp"), Buffer.alloc(50_000, 1));
+  mkdirSync(join(copies, "here"));
+  writeFileSync(join(copies, "here", "old"), "old");
+  const exclude = ["--exclude", "node_modules", "--exclude", "*.tmp"];
+  const plan = async (args: readonly string[]) => {
+    const program = start(t, home("sender"), [source, "127.0.0.1:here", "--port", String(port), ...args]);
+    assert.equal(await program.exit(), 0, program.stderr());
+    return program.events.at(-1)!;
+  };
+  const dry = await plan([...exclude, "--dry-run", "--token", token]);
+  const expected = { event: "planned", files: 2, bytes: 300_006, removed: 1, stateBytes: 300_006 };
+  assert.deepEqual(dry, expected);
+  assert.equal(readFileSync(join(copies, "here", "old"), "utf8"), "old");
+  assert.equal(existsSync(join(copies, "here", "a.txt")), false);
+
+  assert.equal((await plan([...exclude, "--once"])).equal, true);
+  assert.deepEqual(readdirSync(join(copies, "here"), { recursive: true }).sort(), [
+    "a.txt",
+    "deep",
+    "deep/b.bin",
+  ]);
+  writeFileSync(join(source, "a.txt"), "FIRST\n");
+  const again = await plan([...exclude, "--dry-run"]);
+  assert.deepEqual([again.files, again.bytes, again.removed], [1, 6, 0]);
+  const all = await plan(["--dry-run"]);
+  assert.deepEqual([all.files, all.bytes, all.removed], [3, 50_007, 0], "what was left out is not there");
+});
+
 test("--limit holds", async (t) => {
   const { source, home, token } = await openPair(t);
   const random = Buffer.from(Array.from({ length: 2_000_000 }, () => Math.random() * 256));
@@ -198,6 +239,8 @@ test("what cannot be done is said with what to do instead", async (t) => {
   await says([source], 2, /SOURCE HOST:FOLDER/);
   await says(["127.0.0.1:/a", "127.0.0.1:/b"], 2, /on another machine/);
   await says([source, "127.0.0.1:.", "--consistency", "sqlite"], 2, /needs the databases/);
+  const databases = ["--consistency", "sqlite", "--path", "a.txt"];
+  await says([source, "127.0.0.1:.", ...databases, "--exclude", "x"], 2, /--exclude is for files/);
   await says([source, "127.0.0.1:.", "--token", token, "--path", "nowhere"], 2, /does not exist in/);
   assert.equal(existsSync(join(copies, "a.txt")), false);
 });

@@ -4,6 +4,7 @@
  */
 
 import { resolve } from "node:path";
+import { EXCLUDES_MAX } from "@understudy/mirror/exclude";
 import { parseToken } from "@understudy/service/enrolment-token";
 import type { TlsMaterial } from "@understudy/service/tls";
 import { type Command, InvalidArgumentError, Option } from "commander";
@@ -22,7 +23,7 @@ import {
 import { type ReceiveEvent, receive } from "../mirror/receive.ts";
 import { type RemoteReceiver, startRemoteReceiver } from "../mirror/remote-receiver.ts";
 import { complain, openScreen, printJson } from "../mirror/screen.ts";
-import { send } from "../mirror/send.ts";
+import { preview, type SendOptions, send } from "../mirror/send.ts";
 import { pair } from "../mirror/session.ts";
 
 const PORT = 7440;
@@ -36,6 +37,8 @@ type Options = Globals & {
   readonly tokenMinutes: number;
   readonly once: boolean;
   readonly path: readonly string[];
+  readonly exclude: readonly string[];
+  readonly dryRun: boolean;
   readonly consistency: "none" | "sqlite";
   readonly limit?: number;
   readonly dscp?: number;
@@ -60,6 +63,13 @@ export function addCommand(program: Command): void {
     .option("--token-minutes <minutes>", "how long the token that is printed may be used", parseMinutes, 10)
     .option("--once", "end when everything is there", false)
     .option("--path <path>", "only this path of the source; may be given again", collect, [])
+    .option(
+      "--exclude <glob>",
+      "leave out: a name at any depth, or with a slash a path of the source; may be given again",
+      collect,
+      [],
+    )
+    .option("--dry-run", "say what would be sent and removed, and send nothing", false)
     .addOption(
       new Option(
         "--consistency <kind>",
@@ -105,6 +115,13 @@ async function mirror(given: readonly (string | undefined)[], options: Options):
     );
   if (options.consistency === "sqlite" && options.path.length === 0)
     throw new CliError("invalid", "--consistency sqlite needs the databases: --path catalog.db");
+  if (options.consistency === "sqlite" && options.exclude.length > 0)
+    throw new CliError(
+      "invalid",
+      "--exclude is for files: with --consistency sqlite only --path is mirrored",
+    );
+  if (options.exclude.length > EXCLUDES_MAX)
+    throw new CliError("invalid", `--exclude may be given ${EXCLUDES_MAX} times`);
   const stop = stopSignal(options);
   const started = options.rsh ? await startReceiver(options.rsh, { remote, options }) : undefined;
   try {
@@ -129,7 +146,7 @@ async function sendTo(
   const address = `${host}:${started?.port ?? portOf(token) ?? options.port}`;
   const tls = await tlsFor(address, { token, folder, host });
   const screen = openScreen(options.json);
-  const result = await send({
+  const wanted: SendOptions = {
     ...options,
     paths: options.path.length === 0 ? ["."] : options.path,
     source,
@@ -141,7 +158,9 @@ async function sendTo(
     signal,
     onSeen: screen.seen,
     onError: screen.problem,
-  }).finally(screen.end);
+  };
+  if (options.dryRun) return screen.planned(await preview(wanted));
+  const result = await send(wanted).finally(screen.end);
   screen.result(result);
   if (options.once && !result.equal) process.exitCode = INTERRUPTED;
 }

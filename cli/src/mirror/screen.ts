@@ -1,5 +1,6 @@
 /** Where a copy's progress is shown: a bar on a terminal, lines now and then elsewhere, events for programs. */
 
+import type { Preview } from "@understudy/mirror/preview";
 import { bytesText, durationText, eventOf, renderBar, renderLine, type Seen } from "./progress.ts";
 import type { SendResult } from "./send.ts";
 
@@ -13,6 +14,8 @@ export type Screen = {
   /** Leaves the terminal's line as it was. */
   end(): void;
   result(result: SendResult): void;
+  /** Of a dry run. */
+  planned(preview: Preview): void;
 };
 
 export function printJson(event: object): void {
@@ -37,6 +40,7 @@ function eventScreen(): Screen {
     problem: (error) => complain(true, error),
     end: () => undefined,
     result: (result) => printJson({ event: "ended", ...result, elapsedMs: Math.round(result.elapsedMs) }),
+    planned: (preview) => printJson({ event: "planned", ...preview }),
   };
 }
 
@@ -61,6 +65,10 @@ function textScreen(): Screen {
       const state = equal ? "everything is there" : "stopped before everything was there";
       const sent = `${bytesText(sentBytes)} sent for ${bytesText(stateBytes)} of state`;
       stdout.write(`${state}: ${sent} in ${durationText(elapsedMs)}\n`);
+    },
+    planned: ({ files, bytes, removed, stateBytes }) => {
+      const sent = `${bytesText(bytes)} at most of ${bytesText(stateBytes)}, in ${files} files`;
+      stdout.write(`would send ${sent}, and remove ${removed} paths there\n`);
     },
   };
 }

@@ -7,6 +7,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { MirrorPrimary, ShadowProgress } from "@understudy/mirror/engine";
+import { type Preview, previewCopy } from "@understudy/mirror/preview";
 import { openPrimary } from "@understudy/mirror/primary";
 import { createRateLimit } from "@understudy/mirror/rate-limit";
 import { pause } from "@understudy/model/pause";
@@ -38,6 +39,7 @@ export type SendOptions = {
   readonly stateFolder: string;
   readonly paths: readonly string[];
   readonly consistency: "none" | "sqlite";
+  readonly exclude: readonly string[];
   readonly once: boolean;
   readonly limit?: number;
   readonly dscp?: number;
@@ -96,24 +98,46 @@ function sourceFolder({ source, paths }: SendOptions): string {
   return folder;
 }
 
-async function openEnd(options: SendOptions, dir: string): Promise<MirrorPrimary> {
-  const { tls, paths, consistency, limit, dscp, onError } = options;
+/** What a run is, whether it sends or only says what it would send. */
+function runOf(options: SendOptions, dir: string) {
+  const { tls, paths, consistency, exclude, onError } = options;
   const name = createHash("sha256").update(`${dir}\n${options.address}\n${options.folder}`).digest("hex");
   const workDir = join(options.stateFolder, "sending", name.slice(0, 24));
   mkdirSync(workDir, { recursive: true, mode: 0o700 });
+  const state = { resource: DATA_RESOURCE, dir, paths, consistency, exclude };
+  // Each run is an epoch of its own: a receiver takes nothing of an older one any more.
+  return { state, epoch: Math.floor(Date.now() / 1000), tls, clock: systemClock, workDir, onError };
+}
+
+async function openEnd(options: SendOptions, dir: string): Promise<MirrorPrimary> {
+  const { limit, dscp } = options;
   const rate = limit === undefined ? undefined : createRateLimit(limit);
   return openPrimary({
-    state: { resource: DATA_RESOURCE, dir, paths, consistency },
-    // Each run is an epoch of its own: a receiver takes nothing of an older one any more.
-    epoch: Math.floor(Date.now() / 1000),
+    ...runOf(options, dir),
     from: POSITION_ZERO,
     tickMs: TICK_MS,
-    tls,
-    clock: systemClock,
-    workDir,
-    onError,
     linkOf: () => ({ ...(rate && { limit: rate }), ...(dscp === undefined ? {} : { dscp }) }),
   });
+}
+
+/** Resolves with what `send` would send. Nothing is; the receiver makes the folder, if there is none. Throws CliError. */
+export async function preview(options: SendOptions): Promise<Preview> {
+  const { address, tls, folder, paths, consistency, signal, onError } = options;
+  const source = sourceFolder(options);
+  const wanted: Wanted = { folder, paths, consistency, incarnation: randomUUID() };
+  const room = await openRoom(address, tls, wanted).catch((error) => {
+    throw asCliError(error);
+  });
+  try {
+    const { incarnation } = wanted;
+    return await previewCopy({ ...runOf(options, source), shadow: { ...room, incarnation }, signal });
+  } catch (error) {
+    throw new CliError("failed", `nothing can be said of ${source}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  } finally {
+    await closeRoom(address, tls, wanted.incarnation).catch((error: Error) => onError(error));
+  }
 }
 
 function attach(primary: MirrorPrimary, { address, instance }: Room, { incarnation }: Wanted): void {

@@ -1,5 +1,6 @@
 /**
- * Sees what changed in a live state. Two ways: tree.ts for files and folders, databases.ts for SQLite. A capture keeps the
+ * Sees what changed in a live state. tree.ts for files and folders, databases.ts for SQLite, image.ts
+ * for a block image with a change map, bundle.ts for contents known by their hashes. A capture keeps the
  * manifest of the newest version; what it hands out as changes and what the manifest says are always the same bytes.
  */
 

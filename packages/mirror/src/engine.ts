@@ -7,7 +7,9 @@ import type { SecureContextOptions } from "node:tls";
 import type { Clock } from "@understudy/model/clock";
 import type { Consistency, HoldSpec } from "@understudy/model/policy";
 import type { Epoch, Position, Version } from "@understudy/model/position";
+import type { BundleSource } from "./bundle.ts";
 import type { SeedOver } from "./datagram/choice.ts";
+import type { ChangeMap } from "./image.ts";
 import type { LinkOf } from "./limited-transport.ts";
 import type { Pauses, Writer } from "./still.ts";
 
@@ -24,9 +26,19 @@ export type MirroredState = {
   readonly view?: "versions" | "files";
   /** Globs of files whose changes are sealed at once instead of at the next tick. */
   readonly criticalPaths?: readonly string[];
+  /** Globs of files and folders that are left out (exclude.ts); a shadow that has some of them loses them. */
+  readonly exclude?: readonly string[];
   /** With "hook" and "freeze": how the writer is made to stand still. */
   readonly hold?: HoldSpec;
 };
+
+/**
+ * What knows better than the state's folder what has changed: of a block image (the one path of its state) a change map, of a
+ * bundle its contents by their hashes. A shadow of either holds files like any other.
+ */
+export type StateSource =
+  | { readonly kind: "image"; readonly changes: ChangeMap }
+  | { readonly kind: "bundle"; readonly bundle: BundleSource };
 
 export type ShadowProgress = {
   readonly instance: string;
@@ -75,6 +87,8 @@ export type OpenPrimary = (options: {
   readonly clock: Clock;
   /** Folder for the mirror's own files (manifest, highest epoch seen); never inside the state folder. */
   readonly workDir: string;
+  /** Left out, the state's folder says what has changed. */
+  readonly source?: StateSource;
   /** Who writes to the state, with "hook" and "freeze"; left out, nobody does. */
   readonly writer?: Writer;
   readonly onError: (error: Error) => void;

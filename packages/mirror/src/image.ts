@@ -16,14 +16,17 @@ import { readWhole } from "./whole-io.ts";
 /** In bytes of the image. */
 export type DirtyRange = { readonly offset: number; readonly length: number };
 
-export type ImageOptions = {
-  readonly path: string;
-  /** Of its name in the state; by default the file's own. */
-  readonly name?: string;
+export type ChangeMap = {
   /** Cheap: has anything changed since the last map was taken? */
   readonly pending: () => boolean;
   /** The parts written to since the last call; each is named by one call at least, and by the next one when this one fails. */
   readonly takeDirty: () => Promise<readonly DirtyRange[]>;
+};
+
+export type ImageOptions = ChangeMap & {
+  readonly path: string;
+  /** Of its name in the state; by default the file's own. */
+  readonly name?: string;
 };
 
 const PIECE_BLOCKS = FRAME_BYTES_AIM / BLOCK_BYTES;
@@ -109,11 +112,11 @@ export async function captureImage(options: ImageOptions): Promise<Capture> {
     manifest,
     pending: () => owed.length > 0 || pending(),
     async take() {
-      owed = [...owed, ...(await takeDirty())];
       const changes = changeList();
-      if (isUntold) changes.overflow();
-      isUntold = true;
       try {
+        owed = [...owed, ...(await takeDirty())];
+        if (isUntold) changes.overflow();
+        isUntold = true;
         await look(owed, changes);
       } catch (error) {
         throw diskError(`image ${name}`, error);

@@ -9,9 +9,7 @@ import { setInterval } from "node:timers";
 import { mergeHlc, tickHlc } from "@understudy/model/hlc";
 import type { Position } from "@understudy/model/position";
 import { type Bookmark, type BookmarkFile, openBookmark } from "./bookmark.ts";
-import type { Capture } from "./capture.ts";
 import type { Sealed } from "./catch-up.ts";
-import { captureDatabases } from "./databases.ts";
 import { baseOf, sealDelta } from "./delta.ts";
 import type { MirrorPrimary, OpenPrimary, ShadowProgress } from "./engine.ts";
 import { diskError, MirrorError } from "./error.ts";
@@ -20,13 +18,12 @@ import { thawStale } from "./holder.ts";
 import { sealLog } from "./lag.ts";
 import { limitedTransport } from "./limited-transport.ts";
 import { rootOf } from "./manifest.ts";
-import { checkedRoots } from "./paths.ts";
+import { openCapture } from "./open-capture.ts";
 import { recoverShadow } from "./recover.ts";
 import { deltaRing } from "./ring.ts";
 import { openTarget } from "./shadow.ts";
 import { heldRecord, openStill, type Still } from "./still.ts";
 import { tlsTransport } from "./tls.ts";
-import { captureTree } from "./tree.ts";
 import { turnstile } from "./turnstile.ts";
 import { durabilityWaits } from "./waits.ts";
 
@@ -45,7 +42,7 @@ export const openPrimary: OpenPrimary = async (options) => {
   const capture = await openStillOf(options)
     .then((opened) => {
       still = opened;
-      return openCapture(options, { still: opened, onCritical: () => urge() });
+      return openCapture({ ...options, still: opened, onCritical: () => urge() });
     })
     .catch(async (error) => {
       bookmark.close();
@@ -244,28 +241,4 @@ async function openStillOf({
     return undefined;
   }
   return openStill({ dir: state.dir, workDir, hold: state.hold, writer, bootMs: clock.bootMs, onError });
-}
-
-async function openCapture(
-  { state, workDir, clock, onError }: PrimaryOptions,
-  { still, onCritical }: { still: Still | undefined; onCritical: () => void },
-): Promise<Capture> {
-  const roots = checkedRoots(state.paths);
-  switch (state.consistency) {
-    case "sqlite":
-      return captureDatabases(new Map(roots.map((root) => [root, join(state.dir, root)])));
-    case "hook":
-    case "freeze":
-    case "none":
-      return captureTree({
-        dir: state.dir,
-        roots,
-        workDir,
-        nowMs: clock.nowMs,
-        ...(still && { still }),
-        onError,
-        onCritical,
-        critical: state.criticalPaths ?? [],
-      });
-  }
 }

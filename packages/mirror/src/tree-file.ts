@@ -5,7 +5,6 @@
  */
 
 import type { Stats } from "node:fs";
-import type { FileHandle } from "node:fs/promises";
 import { BLOCK_BYTES, blockCount, blockHash, indexesOf, ZERO_HASH } from "./blocks.ts";
 import type { ChangeList } from "./capture.ts";
 import { COPY_RUNS_MAX, type CopyRun } from "./change.ts";
@@ -14,7 +13,7 @@ import { blocksOf, type Held, hashAt, type Manifest, setBlocks } from "./manifes
 import { addRun, matchMoved, onlyChanged } from "./matching.ts";
 import { holdsAt, type Source } from "./sources.ts";
 import type { TreeReader } from "./tree-reader.ts";
-import { readWhole } from "./whole-io.ts";
+import { type ByteSource, readWhole } from "./whole-io.ts";
 
 /** A read is a frame at most. */
 const READ_BYTES = FRAME_BYTES_AIM;
@@ -34,14 +33,14 @@ export type Found = {
 
 type CompareOptions = {
   readonly path: string;
-  readonly stats: Stats;
-  readonly reader: TreeReader;
+  readonly stats: Pick<Stats, "size">;
+  readonly reader: Pick<TreeReader, "manifest" | "sources">;
   readonly changes: ChangeList;
   /** Takes what differs as it is found, instead of the result; with the bytes read so far. */
   readonly onPiece?: (piece: Piece, size: number) => void;
 };
 
-export async function compareFile(file: FileHandle, options: CompareOptions): Promise<Found> {
+export async function compareFile(file: ByteSource, options: CompareOptions): Promise<Found> {
   const { path, stats, reader, changes, onPiece } = options;
   const held = reader.manifest.entries.get(path);
   // Who takes the pieces as they come begins with nothing.
@@ -142,7 +141,7 @@ function copiedFrom(from: string, blocks: readonly { index: number; hash: Uint8A
 type SearchOptions = { before: Held; path: string; first: number; room: number };
 
 async function searchRest(
-  file: FileHandle,
+  file: ByteSource,
   { before, path, first, room }: SearchOptions,
 ): Promise<{ size: number; pieces: Piece[] }> {
   const pieces: Piece[] = [];

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { BLOCK_BYTES } from "./blocks.ts";
 import type { ChangeList } from "./capture.ts";
 import { diskError, errnoOf, MirrorError } from "./error.ts";
+import type { Excludes } from "./exclude.ts";
 import { type Entry, type Manifest, removePath, sameEntry, sameOwner, setEntry } from "./manifest.ts";
 import { isCovered, isInnerLink, joinPath, leadsToRoot } from "./paths.ts";
 import type { Sources } from "./sources.ts";
@@ -21,6 +22,8 @@ const GONE = new Set(["ENOENT", "ENOTDIR", "ELOOP"]);
 export type TreeReader = {
   readonly dir: string;
   readonly roots: readonly string[];
+  /** Neither looked at nor mirrored. */
+  readonly isExcluded: Excludes;
   readonly manifest: Manifest;
   /** Called before a folder is listed: a watch set now misses nothing that the listing does not show. */
   readonly onFolder: (path: string) => void;
@@ -41,6 +44,7 @@ export async function visitPath(
 ): Promise<void> {
   const leads = path === "" || leadsToRoot(path, reader.roots);
   if (!leads && !isCovered(path, reader.roots)) return;
+  if (path !== "" && reader.isExcluded(path)) return;
   const stats = await statOf(reader, path);
   if (stats === "skip") return;
   if (!stats) return forget(reader, path, changes);

@@ -11,6 +11,7 @@ import { blockLength, runsOf } from "./blocks.ts";
 import { type Capture, type ChangeList, changeList } from "./capture.ts";
 import { isCritical, mayLeadToCritical } from "./critical.ts";
 import { errnoOf, MirrorError } from "./error.ts";
+import { type Excludes, excludes } from "./exclude.ts";
 import { blocksOf, type Entry, emptyManifest, type Manifest } from "./manifest.ts";
 import { isCovered, joinPath, leadsToRoot } from "./paths.ts";
 import { sameFiles } from "./same-file.ts";
@@ -37,6 +38,7 @@ export type TreeOptions = {
   /** Makes the writer stand still for each look; left out, files are read while they are written. */
   readonly still?: Still;
   readonly onError: (error: Error) => void;
+  readonly exclude?: readonly string[];
   /** A path under one of these globs may have changed: it is not to wait for the tick. */
   readonly critical?: readonly string[];
   readonly onCritical?: () => void;
@@ -57,6 +59,7 @@ export async function scanTree({
   const reader: TreeReader = {
     dir,
     roots,
+    isExcluded: excludes([]),
     manifest,
     onFolder: nothing,
     onGone: nothing,
@@ -70,6 +73,7 @@ export async function scanTree({
 /** Resolves with all of the state read and watched. */
 export async function captureTree(options: TreeOptions): Promise<Capture> {
   const { dir, roots, onError, nowMs, critical = [] } = options;
+  const isExcluded = excludes(options.exclude ?? []);
   const leads = new Map<string, number>();
   const manifest = emptyManifest();
   const names = sameFiles(dir, manifest.entries);
@@ -89,9 +93,11 @@ export async function captureTree(options: TreeOptions): Promise<Capture> {
 
   function scrub(): Promise<void> {
     const onDirty = (path: string) => void dirty.add(path);
-    scrubbing ??= scrubTree({ dir, roots, leads, manifest: reader.manifest, onDirty }).finally(() => {
-      scrubbing = undefined;
-    });
+    scrubbing ??= scrubTree({ dir, roots, isExcluded, leads, manifest: reader.manifest, onDirty }).finally(
+      () => {
+        scrubbing = undefined;
+      },
+    );
     return scrubbing;
   }
 
@@ -117,6 +123,7 @@ export async function captureTree(options: TreeOptions): Promise<Capture> {
   const reader: TreeReader = {
     dir,
     roots,
+    isExcluded,
     manifest,
     onFolder: (path) => watches.add(path),
     onGone(path) {
@@ -224,12 +231,14 @@ function markOf(stats: Stats, readAtMs: number): number {
 async function scrubTree({
   dir,
   roots,
+  isExcluded,
   leads,
   manifest,
   onDirty,
 }: {
   dir: string;
   roots: readonly string[];
+  isExcluded: Excludes;
   leads: ReadonlyMap<string, number>;
   manifest: Manifest;
   onDirty: (path: string) => void;
@@ -238,6 +247,7 @@ async function scrubTree({
   const look = async (path: string): Promise<void> => {
     const isLead = path === "" || leadsToRoot(path, roots);
     if (!isLead && !isCovered(path, roots)) return;
+    if (path !== "" && isExcluded(path)) return;
     const stats = await lstat(join(dir, path)).catch((error) => {
       if (errnoOf(error) === "ENOENT") return undefined;
       throw error;

@@ -11,7 +11,13 @@ import { POSITION_ZERO, type Position } from "@understudy/model/position";
 import { systemClock } from "@understudy/service/clock";
 import { createAuthority, issueCertificate, readTls, type TlsMaterial } from "@understudy/service/tls";
 import type { SeedOver } from "../src/datagram/choice.ts";
-import type { MirroredState, MirrorListener, MirrorPrimary, MirrorShadow } from "../src/engine.ts";
+import type {
+  MirroredState,
+  MirrorListener,
+  MirrorPrimary,
+  MirrorShadow,
+  StateSource,
+} from "../src/engine.ts";
 import type { LinkOf } from "../src/limited-transport.ts";
 import { listenMirror } from "../src/listener.ts";
 import { openPrimary } from "../src/primary.ts";
@@ -39,6 +45,7 @@ export type World = {
     seedOver?: SeedOver;
     limitMbps?: number;
     linkOf?: LinkOf;
+    source?: StateSource;
   }): Promise<MirrorPrimary>;
   shadow(
     listener: MirrorListener,
@@ -108,6 +115,7 @@ export async function openWorld(
       seedOver,
       limitMbps,
       linkOf,
+      source,
     } = {}) =>
       own(
         await openPrimary({
@@ -117,6 +125,7 @@ export async function openWorld(
           tickMs,
           tls: other,
           ...(writer && { writer }),
+          ...(source && { source }),
           clock,
           workDir: join(dir, name, "work"),
           onError,

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { InstancePhase, Role, Roles, VerdictState } from "@understudy/model/instance";
+import type { LinkForecast } from "@understudy/model/link-forecast";
 import type { ResourceSpec } from "@understudy/model/policy";
 import { type Runner, scenarioTests } from "@understudy/testkit/scenario";
 import { decide, NO_STATE } from "./decide.ts";
@@ -17,7 +18,6 @@ import {
   SPEC,
   verdictOf,
 } from "./fixtures.ts";
-import type { LinkForecast } from "./links.ts";
 
 const STEP_MS = 100;
 

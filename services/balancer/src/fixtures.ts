@@ -1,9 +1,9 @@
 /** Values for tests: a resource "catalog" as the demo has it, its roles, and what is said about them. */
 
 import type { Instance, Roles, Verdict, VerdictState } from "@understudy/model/instance";
+import type { LinkForecast } from "@understudy/model/link-forecast";
 import { type Configuration, NO_FILES, type PoolSpec, type ResourceSpec } from "@understudy/model/policy";
 import type { Freshness, Load, Prediction } from "./inputs.ts";
-import type { LinkForecast } from "./links.ts";
 
 export const RESOURCE = "catalog";
 

@@ -13,10 +13,10 @@ import {
   type DecisionInputs as WireInputs,
 } from "@understudy/wire/gen/weight";
 import { headerToWire, hlcToWire } from "@understudy/wire/header";
+import { linkToWire } from "@understudy/wire/link-forecast";
 import { instanceToWire, verdictStateToWire } from "@understudy/wire/roles";
 import type { DecisionInputs, Knowledge, Settings } from "./decision.ts";
 import type { Prediction } from "./inputs.ts";
-import { linkToWire } from "./links-wire.ts";
 import type { Observed } from "./resource-state.ts";
 import type { Shift } from "./shift.ts";
 

@@ -1,6 +1,6 @@
 /** What the balancer hears, in its own words: demand, load, freshness. wire.ts makes them from messages. */
 
-import type { LinkForecast } from "./links.ts";
+import type { LinkForecast } from "@understudy/model/link-forecast";
 
 /** Offered work of the whole resource, requests per second, whoever serves them. */
 export type Demand = { readonly movableRps: number; readonly immovableRps: number };

@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create } from "@bufbuild/protobuf";
-import { LinkForecastSchema, type LinkForecast as WireLink } from "@understudy/wire/gen/link";
+import type { LinkForecast } from "@understudy/model/link-forecast";
 import fc from "fast-check";
 import { linkOf } from "./fixtures.ts";
-import { LINK_LEAD_MAX_MS, type LinkForecast, linkLeadMs } from "./links.ts";
-import { linksFromWire, linkToWire } from "./links-wire.ts";
+import { LINK_LEAD_MAX_MS, linkLeadMs } from "./links.ts";
 
 const part = fc.double({ min: 0, max: 1, noNaN: true });
 const anyLink = fc
@@ -45,42 +43,4 @@ test("whatever the links are like, the lead time is not shorter than without, an
       for (const link of links) assert.ok(linkLeadMs([link], withinMs) <= addedMs);
     }),
   );
-});
-
-const wire = (link: LinkForecast) => create(LinkForecastSchema, linkToWire(link));
-
-test("a forecast of a link comes out of its message as it went in", () => {
-  fc.assert(
-    fc.property(fc.array(anyLink, { maxLength: 5 }), fc.array(part, { maxLength: 1 }), (links, rate) => {
-      const said = links.map((link) => ({ ...link, bytesPerSecond: rate.length ? [...rate, 1e9] : [] }));
-      assert.deepEqual(linksFromWire(said.map(wire)), said);
-    }),
-  );
-});
-
-test("a forecast of a link that cannot be is refused with its reason", () => {
-  const wrong: [(link: WireLink) => void, RegExp][] = [
-    [(link) => (link.toHost = "a.>"), /host "a\.>" is not a DNS label/],
-    [(link) => (link.fromHost = ""), /host "" is not a DNS label/],
-    [(link) => (link.quantileLevels = []), /from host-a to host-b: no levels/],
-    [(link) => link.quantileLevels.push(0.99), /2 quantiles of its round trip for 3 levels/],
-    [(link) => (link.horizons[0]!.roundTripMs = [1, Number.NaN]), /a round trip of NaN cannot be/],
-    [(link) => (link.horizons[0]!.roundTripMs = [-1, 1]), /a round trip of -1 cannot be/],
-    [(link) => (link.horizons[1]!.roundTripMs = [1, Number.POSITIVE_INFINITY]), /a round trip of Infinity/],
-    [(link) => (link.horizons[0]!.loss = [0, 1.01]), /a loss of 1\.01 cannot be/],
-    [(link) => (link.horizons[0]!.loss = [0]), /1 quantiles of its loss for 2 levels/],
-    [(link) => (link.bytesPerSecond = [0, Number.NaN]), /a rate of NaN cannot be/],
-    [(link) => (link.seedMs = Number.NaN), /a first copy of NaN ms cannot be/],
-    [(link) => (link.seedMs = 1e300), /a first copy of 1e\+300 ms cannot be/],
-    [(link) => (link.horizons = Array(65).fill(link.horizons[0])), /65 horizons, at most 64/],
-  ];
-  for (const [change, reason] of wrong) {
-    const link = wire(linkOf({}));
-    change(link);
-    assert.throws(
-      () => linksFromWire([link]),
-      (error) => error instanceof RangeError && reason.test(error.message),
-    );
-  }
-  assert.throws(() => linksFromWire(Array(65).fill(wire(linkOf({})))), /65 links, at most 64/);
 });

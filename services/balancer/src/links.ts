@@ -4,25 +4,7 @@
  * too early by so much and no more.
  */
 
-/** From the primary's host to one that keeps shadows. */
-export type LinkForecast = {
-  readonly fromHost: string;
-  readonly toHost: string;
-  readonly levels: readonly number[];
-  readonly horizons: readonly LinkHorizon[];
-  /** Of the next copy of a state; empty: not measured. */
-  readonly bytesPerSecond: readonly number[];
-  /** How long a first copy of the state takes at the lowest of these; 0: not known. */
-  readonly seedMs: number;
-};
-
-/** One value per level of `LinkForecast.levels`. */
-export type LinkHorizon = {
-  readonly aheadMs: number;
-  readonly roundTripMs: readonly number[];
-  /** 0..1 */
-  readonly loss: readonly number[];
-};
+import type { LinkForecast } from "@understudy/model/link-forecast";
 
 const LEVEL = 0.95;
 /** Beyond it a link is as good as cut off, and staleness takes its shadows out of the reads. */

@@ -5,9 +5,10 @@
  */
 
 import type { Instance } from "@understudy/model/instance";
+import type { LinkForecast } from "@understudy/model/link-forecast";
 import type { ResourceSpec } from "@understudy/model/policy";
 import { forecastPeak, type Prediction } from "./inputs.ts";
-import { foreseenSeedMs, type LinkForecast } from "./links.ts";
+import { foreseenSeedMs } from "./links.ts";
 
 /** Above all targets by this much is within what a target leaves free: noise must not make a shadow and let it go again. */
 const TOLERANCE = 0.03;

@@ -16,10 +16,10 @@ import {
   type WeightDecision as WireWeights,
 } from "@understudy/wire/gen/weight";
 import { headerToWire, hlcFromWire, hlcToWire } from "@understudy/wire/header";
+import { linksFromWire } from "@understudy/wire/link-forecast";
 import type { Notice, Reason, ScaleDecision, WeightDecision } from "./decision.ts";
 import type { Busy, Demand, Freshness, Load, Prediction } from "./inputs.ts";
 import { inputsToWire } from "./inputs-to-wire.ts";
-import { linksFromWire } from "./links-wire.ts";
 
 /** When and by whom something is said. */
 export type About = { readonly time: Hlc; readonly source: string };

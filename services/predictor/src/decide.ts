@@ -5,6 +5,7 @@
  */
 
 import type { Roles } from "@understudy/model/instance";
+import type { LinkForecast } from "@understudy/model/link-forecast";
 import type { Configuration, ResourceSpec } from "@understudy/model/policy";
 import { owns, type Shard, WHOLE } from "@understudy/model/shard";
 import type { MetricBatch } from "@understudy/wire/gen/metrics";
@@ -14,7 +15,7 @@ import { type Capacity, type CapacityView, createCapacity, fullInstanceRps } fro
 import { type Copying, followCopy, NO_COPYING, type Progress, readProgress } from "./copying.ts";
 import { createDemand, type Demand, type DemandView, offeredFrom } from "./demand.ts";
 import type { Learnt } from "./learnt.ts";
-import { type Links, type LinkView, observeCopy, observeProbes, viewLinks, watchLinks } from "./links.ts";
+import { type Links, observeCopy, observeProbes, viewLinks, watchLinks } from "./links.ts";
 import { utilisationAhead } from "./utilisation.ts";
 
 /** The host whose collector reads the pool speaks for a resource until it was silent for so long. */
@@ -72,7 +73,7 @@ export type PredictionView = {
   readonly capacity: CapacityView;
   /** Of each horizon, at the levels of its demand; see utilisationAhead. */
   readonly utilisation: readonly (readonly number[])[];
-  readonly links: readonly LinkView[];
+  readonly links: readonly LinkForecast[];
 };
 
 export type Effect =
@@ -192,7 +193,7 @@ function observeInstance(
   if (batch.atMs - instance.readyAtMs > spec.shadows.warmUpMs) capacity.observe(row, batch.atMs);
 }
 
-function linksOf({ links, roles, copying }: State, resource: string, nowMs: number): readonly LinkView[] {
+function linksOf({ links, roles, copying }: State, resource: string, nowMs: number): readonly LinkForecast[] {
   const { stateBytes } = copying.get(resource) ?? NO_COPYING;
   return viewLinks(links, roles.get(resource), { stateBytes, nowMs });
 }

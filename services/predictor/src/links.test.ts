@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Roles } from "@understudy/model/instance";
+import type { LinkForecast } from "@understudy/model/link-forecast";
 import fc from "fast-check";
 import { decide, INITIAL, type PredictionView, type State } from "./decide.ts";
 import { copyingState, exampleConfiguration, metricBatch, START_MS, servingInstance } from "./fixtures.ts";
 import type { LinkSample } from "./link-samples.ts";
-import { createLink, type LinkView, watchLinks } from "./links.ts";
+import { createLink, watchLinks } from "./links.ts";
 
 const MIB = 1024 * 1024;
 const ROLES: Roles = {
@@ -58,7 +59,7 @@ function copy(
   return state;
 }
 
-function onlyLink(links: readonly LinkView[]): LinkView {
+function onlyLink(links: readonly LinkForecast[]): LinkForecast {
   assert.equal(links.length, 1);
   return links[0]!;
 }

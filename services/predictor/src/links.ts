@@ -6,6 +6,7 @@
 
 import { createForecaster } from "@understudy/forecast/forecaster";
 import type { Roles } from "@understudy/model/instance";
+import type { LinkForecast } from "@understudy/model/link-forecast";
 import type { LinkSample } from "./link-samples.ts";
 
 /** One probe is made in this time; the same one comes in ten batches. */
@@ -23,23 +24,7 @@ const SEED_MAX_MS = 24 * 3600 * 1000;
 
 type Ends = { readonly fromHost: string; readonly toHost: string };
 
-type LinkAhead = {
-  readonly horizons: readonly {
-    readonly aheadMs: number;
-    readonly roundTripMs: readonly number[];
-    readonly loss: readonly number[];
-  }[];
-  /** Empty until enough copies were measured. */
-  readonly bytesPerSecond: readonly number[];
-};
-
-export type LinkView = Ends &
-  LinkAhead & {
-    /** One value of every list of quantiles for each. */
-    readonly levels: readonly number[];
-    /** A first copy of the resource's state at the lowest rate; 0: not known. */
-    readonly seedMs: number;
-  };
+type LinkAhead = Pick<LinkForecast, "horizons" | "bytesPerSecond">;
 
 export type Link = {
   /** `atMs`: on the clock of the host that probes. */
@@ -141,7 +126,7 @@ export function viewLinks(
   links: Links,
   roles: Roles | undefined,
   { stateBytes, nowMs }: { stateBytes: number; nowMs: number },
-): readonly LinkView[] {
+): readonly LinkForecast[] {
   return (roles ? endsOf(roles) : []).flatMap((ends) => {
     const ahead = links.get(keyOf(ends))?.view(nowMs);
     if (!ahead) return [];

@@ -1,12 +1,11 @@
 /** What the core says of a resource, as the message for the bus. */
 
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { Hlc } from "@understudy/model/hlc";
-import type { LinkForecastSchema } from "@understudy/wire/gen/link";
 import { type Prediction, PredictionSchema } from "@understudy/wire/gen/prediction";
 import { headerToWire, hlcToWire } from "@understudy/wire/header";
+import { linkToWire } from "@understudy/wire/link-forecast";
 import type { PredictionView } from "./decide.ts";
-import type { LinkView } from "./links.ts";
 import { type Curve, lineOf } from "./signal-curve.ts";
 
 export function predictionToWire(
@@ -70,27 +69,5 @@ function curveToWire(curve: Curve) {
     ...shape,
     carriesRps,
     validationError: error,
-  };
-}
-
-function linkToWire({
-  fromHost,
-  toHost,
-  levels,
-  horizons,
-  bytesPerSecond,
-  seedMs,
-}: LinkView): MessageInitShape<typeof LinkForecastSchema> {
-  return {
-    fromHost,
-    toHost,
-    quantileLevels: [...levels],
-    horizons: horizons.map(({ aheadMs, roundTripMs, loss }) => ({
-      aheadMs,
-      roundTripMs: [...roundTripMs],
-      loss: [...loss],
-    })),
-    bytesPerSecond: [...bytesPerSecond],
-    seedMs,
   };
 }

@@ -1,9 +1,9 @@
-/** The forecasts of links between messages and the balancer's own words. What cannot be is refused with a RangeError. */
+/** Forecasts of links between the domain's words and the wire's. What comes in and cannot be is refused with a RangeError. */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { LinkForecast } from "@understudy/model/link-forecast";
 import { asLabel } from "@understudy/model/names";
 import type { LinkForecastSchema, LinkForecast as WireLink } from "@understudy/wire/gen/link";
-import type { LinkForecast } from "./links.ts";
 
 /** Of one resource; it has tens of instances, on fewer hosts. */
 const LINKS_MAX = 64;

@@ -22,6 +22,12 @@ test("a whole environment is read, and instances see none of its secrets", () =>
 });
 
 test("all mistakes are reported together", () => {
-  const bad = { ...ENVIRONMENT, UNDERSTUDY_REDIS_URL: undefined, UNDERSTUDY_HEALTH_GRPC: "nowhere" };
-  assert.throws(() => readConfig(bad), /UNDERSTUDY_REDIS_URL is not set.*UNDERSTUDY_HEALTH_GRPC="nowhere"/);
+  const bad = {
+    ...ENVIRONMENT,
+    UNDERSTUDY_REDIS_URL: undefined,
+    UNDERSTUDY_HEALTH_GRPC: "nowhere",
+    UNDERSTUDY_INSTANCE_ADDRESS: "a-name",
+  };
+  const all = /REDIS_URL is not set.*HEALTH_GRPC="nowhere".*INSTANCE_ADDRESS="a-name" is not an IP address/;
+  assert.throws(() => readConfig(bad), all);
 });

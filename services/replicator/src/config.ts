@@ -1,5 +1,6 @@
 /** The replicator's environment: the common part, its store, and where health answers. The only reader of process.env. */
 
+import { isIP } from "node:net";
 import {
   type Environment,
   type EnvironmentReader,
@@ -19,6 +20,8 @@ export type ReplicatorConfig = ServiceEnvironment & {
   readonly enrol: EnrolSettings | undefined;
   /** Name or address on which load balancers ask the gates of this host; empty: the one at which its instances are reached. */
   readonly gateHost: string;
+  /** IP address at which instances and gates of this host listen and are reached; empty: as `hosts[].address` says. */
+  readonly instanceAddress: string;
   /** Of Docker or Podman; used once a resource of driver docker is configured. */
   readonly dockerSocket: string;
   /** Network of the containers that are made on this host; empty: the primary's own. */
@@ -38,6 +41,7 @@ export function readConfig(env: Environment): ReplicatorConfig {
   const health = reader.endpoint("UNDERSTUDY_HEALTH_GRPC");
   const enrol = readEnrol(reader, env);
   const gateHost = reader.text("UNDERSTUDY_GATE_HOST", "");
+  const instanceAddress = readInstanceAddress(reader);
   const dockerSocket = reader.text("UNDERSTUDY_DOCKER_SOCKET", DOCKER_SOCKET);
   const dockerNetwork = reader.text("UNDERSTUDY_DOCKER_NETWORK", "");
   reader.finish();
@@ -47,11 +51,20 @@ export function readConfig(env: Environment): ReplicatorConfig {
     redis,
     enrol: enrol && { ...enrol, told: toldToHosts(common, redis, `${health.host}:${health.port}`) },
     gateHost,
+    instanceAddress,
     dockerSocket,
     dockerNetwork,
     healthGrpc: `${health.host}:${health.port}`,
     instanceEnvironment: { PATH, HOME, TMPDIR, UNDERSTUDY_RUN },
   });
+}
+
+/** For hosts whose address is known only when they start, such as pods. */
+function readInstanceAddress(reader: EnvironmentReader): string {
+  const address = reader.text("UNDERSTUDY_INSTANCE_ADDRESS", "");
+  if (address !== "" && isIP(address) === 0)
+    reader.mistake(`UNDERSTUDY_INSTANCE_ADDRESS="${address}" is not an IP address`);
+  return address;
 }
 
 function readEnrol(reader: EnvironmentReader, env: Environment): Omit<EnrolSettings, "told"> | undefined {

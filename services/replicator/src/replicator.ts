@@ -56,6 +56,8 @@ export type ReplicatorParts = {
   readonly dataDir: string;
   /** Where load balancers ask the gates of this host's instances. */
   readonly gateHost: string;
+  /** Of this host, where the configuration cannot know it; empty: it does. */
+  readonly instanceAddress: string;
   readonly clock: Clock;
   /** May come later, as telemetry: what runs is taken over without them. */
   readonly bus: Promise<Bus>;
@@ -112,7 +114,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     return { listener: await parts.engine.listenMirror(options), listenHost };
   }
 
-  const address = () => addressOf(configuration, host);
+  const address = () => parts.instanceAddress || addressOf(configuration, host);
   const isHost = (peer: string) => isHostOf(peer, configuration?.hosts ?? []);
 
   async function configure({ configuration: next, from }: Heard): Promise<void> {

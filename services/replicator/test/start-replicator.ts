@@ -116,6 +116,7 @@ export async function startReplicator(place: Place): Promise<Started> {
   const replicator = createReplicator({
     host,
     gateHost: "",
+    instanceAddress: "",
     dataDir: join(place.folder, "data"),
     clock: systemClock,
     bus: Promise.resolve(place.bus),

@@ -6,6 +6,7 @@
 import { lstatSync, readdirSync, rmdirSync, statSync, symlinkSync } from "node:fs";
 import { posix } from "node:path";
 import type { ContainerSpec } from "@understudy/model/policy";
+import { checkpointFacts, noCheckpoint } from "./docker-checkpoint.ts";
 import { checkAdoptable } from "./docker-checks.ts";
 import { type Asked, type Containers, notThere, recordOfRunning } from "./docker-containers.ts";
 import type { ContainerRecord } from "./docker-records.ts";
@@ -25,6 +26,7 @@ export async function placeAdopted(
   const inspect = await here.engine.inspect(spec.name);
   if (!inspect) throw notThere(spec.name);
   const own = await ownStateOf(here, inspect, { spec, mount: checkAdoptable(inspect, spec) });
+  if (spec.checkpoint === "criu") throw noCheckpoint(spec.name, await checkpointFacts(here.engine));
   await claim(here, inspect, resource);
   const { RestartPolicy: restartPolicy } = inspect.HostConfig;
   here.files.saveAdoption(resource, { instance, template: inspect, restartPolicy });
@@ -40,7 +42,7 @@ export async function adopt(
 ): Promise<RunningInstance> {
   const { container: spec } = here.specOf(request);
   const name = nameOfContainer(found);
-  await here.engine.forbidRestarts(found.Id);
+  if (restartsItself(found.HostConfig.RestartPolicy)) await here.engine.forbidRestarts(found.Id);
   if (!found.State.Running) await here.engine.start(found.Id, name);
   const inspect = found.State.Running ? found : await here.engine.inspect(found.Id);
   if (!inspect) throw notThere(name);
@@ -57,9 +59,16 @@ export async function letGo(here: Containers, record: ContainerRecord): Promise<
   const adoption = here.files.adoption(resource);
   here.exits.release(record.container);
   here.forget(record);
-  if (adoption?.restartPolicy) await here.engine.restorePolicy(record.container, adoption.restartPolicy);
+  if (restartsItself(adoption?.restartPolicy))
+    await here.engine.restorePolicy(record.container, adoption?.restartPolicy);
   await here.engine.removeVolume(claimOf(record.container));
   here.files.forgetAdoption(resource);
+}
+
+/** Whether the engine is the one who does it. Podman cannot be told otherwise, so it is told only where it must be. */
+function restartsItself(policy: unknown): boolean {
+  const { Name = "" } = (policy ?? {}) as { Name?: string };
+  return Name !== "" && Name !== "no";
 }
 
 /** Two managers of one engine would make two primaries of one container. */

@@ -1,7 +1,9 @@
 /** The client against an engine made for the test: versions, failures, and a stream of events that breaks. */
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -53,6 +55,30 @@ describe("an engine", () => {
     const file = join(dir, "file");
     writeFileSync(file, "");
     await assert.rejects(openEngine(file).inspect("shop"), /does not run: start it|is no socket/);
+  });
+
+  it("that this user may not use is said with the remedy", {
+    skip: process.getuid?.() !== 0 && "not root",
+  }, async () => {
+    const { socket } = await serve(() => assert.fail("it must not be asked"));
+    // A driver of another user, who may pass the folder and not the socket.
+    chmodSync(dir, 0o755);
+    chmodSync(socket, 0o600);
+    const program = `
+      process.setuid(65534);
+      openEngine(process.argv[1]).inspect("shop").catch(({ code, message }) => console.log(code, message));`;
+    const from = `import { openEngine } from ${JSON.stringify(join(import.meta.dirname, "docker-engine.ts"))};`;
+    const asked = spawn(process.execPath, ["--input-type=module", "-e", from + program, socket]);
+    asked.stdout.setEncoding("utf8");
+    let said = "";
+    asked.stdout.on("data", (text: string) => {
+      said += text;
+    });
+    await once(asked, "close");
+    assert.match(
+      said,
+      /^refused cannot .*: this user may not use .*: add it to the group that owns the socket/,
+    );
   });
 
   it("that is too old is refused, and a newer one is spoken to in its oldest version", async () => {

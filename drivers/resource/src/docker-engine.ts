@@ -11,11 +11,19 @@ import { ResourceError } from "./driver.ts";
 /** Docker 20.10 and Podman 4. */
 export const API_VERSION = "1.41";
 const ANSWER_WITHIN_MS = 10_000;
+/** Podman starts several programs to answer this. */
+const VERSION_WITHIN_MS = 30_000;
 /** Making, starting and removing touch disks and networks: on a busy machine that takes a while, and giving up too early undoes it. */
 const WORK_WITHIN_MS = 60_000;
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 const LINE_BYTES_MAX = 1024 * 1024;
 
+type Agreed = { readonly version: string; readonly kind: "docker" | "podman" };
+type VersionAnswer = {
+  readonly ApiVersion?: string;
+  readonly MinAPIVersion?: string;
+  readonly Components?: readonly { readonly Name: string }[];
+};
 type Answer = { readonly status: number; readonly text: string };
 type Call = {
   readonly method: "GET" | "POST" | "DELETE";
@@ -30,6 +38,8 @@ type Call = {
 
 export type Engine = {
   readonly socket: string;
+  kind(): Promise<"docker" | "podman">;
+  isExperimental(): Promise<boolean>;
   /** Undefined when there is no such container. By name or id. */
   inspect(container: string): Promise<ContainerInspect | undefined>;
   /** Ids of all containers with these labels, ended ones too. */
@@ -59,9 +69,9 @@ export type Engine = {
 };
 
 export function openEngine(socket: string): Engine {
-  let version: Promise<string> | undefined;
+  let version: Promise<Agreed> | undefined;
 
-  async function agreed(): Promise<string> {
+  async function agreed(): Promise<Agreed> {
     version ??= agree(socket);
     try {
       return await version;
@@ -72,7 +82,7 @@ export function openEngine(socket: string): Engine {
   }
 
   async function call({ method, path, body, withinMs, expected = [], what }: Call): Promise<Answer> {
-    const prefix = `/v${await agreed()}`;
+    const prefix = `/v${(await agreed()).version}`;
     let answer: Answer;
     try {
       answer = await exchange(socket, {
@@ -92,16 +102,31 @@ export function openEngine(socket: string): Engine {
   }
 
   async function setPolicy(container: string, policy: unknown): Promise<void> {
-    await call({
+    const what = `cannot set who restarts container ${container}`;
+    const path = `/containers/${container}/update`;
+    const { status } = await call({
       method: "POST",
-      path: `/containers/${container}/update`,
+      path,
       body: { RestartPolicy: policy },
-      what: `cannot set who restarts container ${container}`,
+      expected: [404],
+      what,
     });
+    if (status !== 404) return;
+    const remedy = "make the container again with --restart=no, or with Docker or a newer Podman";
+    throw new ResourceError("refused", `${what}: this engine cannot, or it was removed: ${remedy}`);
   }
 
   return {
     socket,
+    kind: async () => (await agreed()).kind,
+    isExperimental: async () => {
+      const { text } = await call({
+        method: "GET",
+        path: "/info",
+        what: "cannot ask what the engine offers",
+      });
+      return (JSON.parse(text) as { ExperimentalBuild?: boolean }).ExperimentalBuild ?? false;
+    },
     inspect: async (container) => {
       const { status, text } = await call({
         method: "GET",
@@ -207,30 +232,31 @@ export function openEngine(socket: string): Engine {
     },
     followEnds: async (onEvent, signal) => {
       const filters = encodeURIComponent(JSON.stringify({ type: ["container"], event: ["die"] }));
-      const path = `/v${await agreed()}/events?filters=${filters}`;
+      const path = `/v${(await agreed()).version}/events?filters=${filters}`;
       await followLines({ socket, path, signal }, (line) => onEvent(JSON.parse(line) as EngineEvent));
     },
   };
 }
 
 /** The version that both understand; throws when there is none. */
-async function agree(socket: string): Promise<string> {
+async function agree(socket: string): Promise<Agreed> {
   const what = "cannot use the container engine";
   let answer: Answer;
   try {
-    answer = await exchange(socket, { method: "GET", path: "/version", withinMs: ANSWER_WITHIN_MS });
+    answer = await exchange(socket, { method: "GET", path: "/version", withinMs: VERSION_WITHIN_MS });
   } catch (error) {
     throw explainConnection(error, socket, what);
   }
   if (answer.status !== 200) throw explainRefusal(what, answer.status, messageOf(answer.text));
-  const { ApiVersion = "", MinAPIVersion = "" } = JSON.parse(answer.text) as Record<string, string>;
+  const { ApiVersion = "", MinAPIVersion = "", Components } = JSON.parse(answer.text) as VersionAnswer;
   if (olderThan(ApiVersion, API_VERSION)) {
     throw new ResourceError(
       "refused",
       `the engine at ${socket} speaks API ${ApiVersion || "of an unknown version"}, ${API_VERSION} is needed: use Docker 20.10, Podman 4 or newer`,
     );
   }
-  return olderThan(API_VERSION, MinAPIVersion) ? MinAPIVersion : API_VERSION;
+  const version = olderThan(API_VERSION, MinAPIVersion) ? MinAPIVersion : API_VERSION;
+  return { version, kind: Components?.some(({ Name }) => /podman/i.test(Name)) ? "podman" : "docker" };
 }
 
 /** Of "1.41"; anything else counts as oldest. */

@@ -25,6 +25,7 @@ export async function end(here: Containers, record: ContainerRecord): Promise<Fe
   }
   here.forget(record);
   if (!record.adopted) here.removeLater(record.container);
+  if (record.waiting !== undefined) here.removeLater(record.waiting);
   return result;
 }
 

@@ -1,9 +1,14 @@
 /** What the Docker driver decides without an engine: shadows, refusals, paths, labels, and the sentences about failures. */
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { ContainerSpec } from "@understudy/model/policy";
 import fc from "fast-check";
+import { type CheckpointFacts, noCheckpoint } from "./docker-checkpoint.ts";
 import { checkAdoptable } from "./docker-checks.ts";
 import { olderThan } from "./docker-engine.ts";
 import { explainConnection, explainRefusal } from "./docker-failures.ts";
@@ -11,6 +16,7 @@ import { asName, isLabelled, resourceOfLabels } from "./docker-labels.ts";
 import { ownContainer, pathsThrough } from "./docker-paths.ts";
 import { addressOf, isWithin, type ShadowWish, shadowBody } from "./docker-spec.ts";
 import type { ContainerInspect } from "./docker-types.ts";
+import { programOf, waitingCommand } from "./docker-wait-command.ts";
 
 const SPEC: ContainerSpec = {
   name: "shop",
@@ -20,6 +26,7 @@ const SPEC: ContainerSpec = {
   roleFile: "",
   onPromote: "restart",
   takeNames: false,
+  checkpoint: "none",
 };
 
 function inspect(change: Partial<ContainerInspect> = {}): ContainerInspect {
@@ -70,6 +77,7 @@ function shadow(change: Partial<ShadowWish> = {}) {
     changes: [],
     aliases: ["shop-2"],
     network: "",
+    waits: false,
     ...change,
   });
   return {
@@ -107,6 +115,16 @@ describe("a shadow", () => {
       { Type: "bind", Source: "/var/shadow/role", Target: "/run/understudy", ReadOnly: true },
       { Type: "bind", Source: "/etc/shop", Target: "/etc/shop", ReadOnly: true },
     ]);
+  });
+
+  it("is asked for in words that Podman takes, where it was described in Podman's own", () => {
+    const Config = { ...inspect().Config, Hostname: "ab12", Env: ["A=1", "HOSTNAME=ab12"] };
+    const Ulimits = [{ Name: "RLIMIT_NOFILE", Soft: 1, Hard: 2 }];
+    const HostConfig = { ...inspect().HostConfig, Ulimits, Runtime: "oci" };
+    const { body } = shadow({ template: inspect({ Config, HostConfig }) });
+    assert.deepEqual(body.Env, ["A=1", "UNDERSTUDY_ROLE=shadow"]);
+    const host = JSON.parse(JSON.stringify(body.HostConfig)) as Record<string, unknown>;
+    assert.deepEqual([host.Ulimits, host.Runtime], [[{ Name: "nofile", Soft: 1, Hard: 2 }], undefined]);
   });
 
   it("has a read-only root where the primary wrote nothing outside its mounts", () => {
@@ -311,5 +329,69 @@ describe("failures", () => {
       ],
       [true, false, true, false, true],
     );
+  });
+});
+
+describe("a container that waits to take a shadow's place", () => {
+  it("becomes the very program at the word, and ends without it", () => {
+    const dir = mkdtempSync(join(tmpdir(), "understudy-wait-"));
+    const run = (said: string, program: readonly string[]) => {
+      const pipe = join(dir, "begin");
+      writeFileSync(pipe, said);
+      const [shell = "", ...rest] = waitingCommand({ Cmd: program }, pipe).Entrypoint;
+      return spawnSync(shell, rest, { encoding: "utf8" });
+    };
+    const program = ["printf", "%s.", "two words", "$HOME", '"'];
+    assert.deepEqual(
+      [run("begin\n", program).stdout, run("begin\n", program).status],
+      ['two words.$HOME.".', 0],
+    );
+    for (const said of ["", "begi", "begin now\n", "\n"])
+      assert.deepEqual([run(said, program).stdout, run(said, program).status], ["", 1], said);
+    rmSync(dir, { recursive: true });
+  });
+
+  it("gives its program back, whatever that is; what never waited has none to give", () => {
+    const words = fc.array(fc.string());
+    fc.assert(
+      fc.property(words, words, fc.string(), (Entrypoint, Cmd, pipe) => {
+        assert.equal(programOf({ Entrypoint, Cmd }), undefined);
+        const back = programOf(waitingCommand({ Entrypoint, Cmd }, pipe));
+        assert.deepEqual(back, { Entrypoint: [...Entrypoint, ...Cmd], Cmd: [] });
+      }),
+      { seed: 5 },
+    );
+  });
+
+  it("is on no network and has no health until then; one made from it starts its program at once", () => {
+    const { body } = shadow({ waits: true, aliases: [] });
+    const host = body.HostConfig as Record<string, unknown>;
+    assert.deepEqual(
+      [host.NetworkMode, body.NetworkingConfig, body.Healthcheck],
+      ["none", undefined, { Test: ["NONE"] }],
+    );
+    const Config = { ...inspect().Config, Entrypoint: body.Entrypoint as string[], Cmd: [] };
+    const again = shadow({ template: inspect({ Config }) });
+    assert.deepEqual([again.body.Entrypoint, again.body.Cmd], [["serve"], []]);
+  });
+});
+
+describe("memory by CRIU", () => {
+  it("is refused with what stands in its way, the first thing first", () => {
+    const says = (change: Partial<CheckpointFacts>, pattern: RegExp) => {
+      const facts = { engine: "docker", experimental: true, criu: { wrong: "" }, ...change } as const;
+      const { code, message } = noCheckpoint("shop", facts);
+      assert.equal(code, "refused");
+      assert.match(
+        message,
+        /^container shop: checkpoint criu is not available, because .*: set container.checkpoint to none$/,
+      );
+      assert.match(message, pattern);
+    };
+    says({ criu: "missing", experimental: false }, /no program criu/);
+    says({ criu: { wrong: "vdso: Unexpected" }, experimental: false }, /criu check says "vdso: Unexpected"/);
+    says({ experimental: false }, /"experimental": true/);
+    says({ experimental: false, engine: "podman" }, /does not move a program's memory/);
+    says({}, /does not move a program's memory/);
   });
 });

@@ -24,6 +24,8 @@ export type ContainerRecord = {
   /** Not made by us: never removed, and ended only to fence it. */
   readonly adopted: boolean;
   readonly role: RoleOrder["role"];
+  /** Of a shadow: the container that waits to take its place. */
+  readonly waiting?: string;
 };
 
 /** How the adopted container of a resource was found. */
@@ -117,10 +119,16 @@ export function saveRoleIn(path: string, order: RoleOrder): void {
 }
 
 function parse(text: string): ContainerRecord {
-  const { running, container, adopted, role } = JSON.parse(text) as Partial<ContainerRecord>;
+  const { running, container, adopted, role, waiting } = JSON.parse(text) as Partial<ContainerRecord>;
   if (typeof container !== "string" || container === "") throw new RangeError("record without container");
   const known = role === "primary" ? "primary" : "shadow";
-  return { running: parseRecord(JSON.stringify(running)), container, adopted: adopted === true, role: known };
+  return {
+    running: parseRecord(JSON.stringify(running)),
+    container,
+    adopted: adopted === true,
+    role: known,
+    ...(typeof waiting === "string" ? { waiting } : {}),
+  };
 }
 
 /** A reader sees the old text or the new one, never a part. */

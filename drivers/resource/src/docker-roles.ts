@@ -8,9 +8,10 @@ import type { ContainerSpec } from "@understudy/model/policy";
 import { type Containers, notThere, wasRemoved } from "./docker-containers.ts";
 import { kill } from "./docker-fences.ts";
 import { type ContainerRecord, saveRoleIn } from "./docker-records.ts";
-import { createContainer, runContainer, STATE_SOURCE_LABEL } from "./docker-shadows.ts";
+import { createContainer, runContainer, STATE_SOURCE_LABEL, templateFor } from "./docker-shadows.ts";
 import { addressOf, aliasesOf, mountOf, networksOf } from "./docker-spec.ts";
 import { nameOfContainer } from "./docker-types.ts";
+import { type Door, doorOf } from "./docker-waiting.ts";
 import { ResourceError, type RoleOrder, type RunningInstance } from "./driver.ts";
 import { nameOf } from "./records.ts";
 
@@ -57,8 +58,57 @@ export async function changeRole(
   return promoted && spec.takeNames ? takeNames(here, record) : undefined;
 }
 
-/** The one restart: the same state read-write, under the primary's names. The new container is ready before the old one ends. */
+/** The one restart: by the container that waits for it, or by one that is made and started now. */
 async function replace(
+  here: Containers,
+  record: ContainerRecord,
+  order: RoleOrder,
+): Promise<RunningInstance> {
+  const door = doorOf(here, record);
+  const listeners = here.exits.release(record.container);
+  const now = await (door ? beginWaiting(here, record, { order, door }) : startAnother(here, record, order));
+  for (const listener of listeners) here.exits.listen(containerOf(here, now), listener);
+  here.removeLater(record.container);
+  if (!door && record.waiting !== undefined) here.removeLater(record.waiting);
+  return now;
+}
+
+function containerOf(here: Containers, running: RunningInstance): string {
+  return here.recordOf(running)?.container ?? "";
+}
+
+/** It comes under the primary's names while the shadow is ended; its program begins when that is certain. */
+async function beginWaiting(
+  here: Containers,
+  record: ContainerRecord,
+  { order, door }: { order: RoleOrder; door: Door },
+): Promise<RunningInstance> {
+  const { running, waiting: container = "" } = record;
+  const { container: spec } = here.specOf(running);
+  try {
+    const template = here.files.adoption(running.resource)?.template ?? (await templateFor(here, running));
+    const networks = here.network ? [here.network] : networksOf(template, spec.network);
+    const aliases = [running.instance, ...(await freeNames(here, record, spec))];
+    const connected = connectAll(here, container, { networks, aliases });
+    await Promise.all([connected, mustEnd(here, record)]);
+    const begin = async () => door.open();
+    const { instance: name } = running;
+    return await runContainer(here, { ...running, role: order }, { container, name, spec, begin });
+  } finally {
+    door.close();
+  }
+}
+
+async function connectAll(
+  { engine }: Containers,
+  container: string,
+  { networks, aliases }: { networks: readonly string[]; aliases: readonly string[] },
+): Promise<void> {
+  for (const network of networks) await engine.connect(network, container, aliases);
+}
+
+/** The new container is ready before the old one ends. */
+async function startAnother(
   here: Containers,
   record: ContainerRecord,
   order: RoleOrder,
@@ -67,18 +117,20 @@ async function replace(
   const { container: spec } = here.specOf(running);
   const template = await here.engine.inspect(record.container);
   if (!template) throw notThere(running.instance);
-  const name = `${nameOfContainer(template)}-primary`;
+  const name = `${nameOfContainer(template)}-again`;
   const stateDir = template.Config.Labels?.[STATE_SOURCE_LABEL] ?? "";
   const aliases = [running.instance, ...(await freeNames(here, record, spec))];
   const request = { ...running, stateDir, env: {}, role: order };
-  const container = await createContainer(here, request, { name, template, readOnly: false, aliases });
-  const listeners = here.exits.release(record.container);
+  const how = { name, template, readOnly: false, aliases, waits: false };
+  const container = await createContainer(here, request, how);
+  await mustEnd(here, record);
+  return runContainer(here, request, { container, name, spec });
+}
+
+async function mustEnd(here: Containers, record: ContainerRecord): Promise<void> {
   const gone = await kill(here, record);
-  if (!gone.confirmed) throw new ResourceError("refused", `cannot restart ${nameOf(running)}: ${gone.why}`);
-  const now = await runContainer(here, request, { container, name, spec });
-  for (const listener of listeners) here.exits.listen(container, listener);
-  here.removeLater(record.container);
-  return now;
+  if (gone.confirmed) return;
+  throw new ResourceError("refused", `cannot restart ${nameOf(record.running)}: ${gone.why}`);
 }
 
 /** Reconnects it under the old primary's names: connections that are open on its network break. */
@@ -110,7 +162,8 @@ async function freeNames(
   if (!network) return [];
   const names = [nameOfContainer(template), ...aliasesOf(template, network)];
   for (const each of here.all().filter(({ running }) => running.resource === resource)) {
-    if (each.container === container) continue;
+    // One that has ended has no names; the engine takes its time to say so.
+    if (each.container === container || !(await here.runs(each))) continue;
     const other = await here.engine.inspect(each.container);
     if (other && aliasesOf(other, network).some((alias) => names.includes(alias)))
       await here.engine.disconnect(network, each.container);

@@ -7,6 +7,7 @@
 import { realpathSync } from "node:fs";
 import type { ContainerSpec } from "@understudy/model/policy";
 import {
+  type Asked,
   type AskedRole,
   type Containers,
   NOT_KNOWN,
@@ -15,8 +16,8 @@ import {
   type RunSpec,
   recordOfRunning,
 } from "./docker-containers.ts";
-import type { Adoption, ContainerRecord } from "./docker-records.ts";
-import { addressOf, LABELS, roleFileInside, shadowBody } from "./docker-spec.ts";
+import type { ContainerRecord } from "./docker-records.ts";
+import { addressOf, LABELS, roleFileInside, type ShadowWish, shadowBody } from "./docker-spec.ts";
 import type { ContainerInspect } from "./docker-types.ts";
 import { ResourceError, type RunningInstance, type StartRequest } from "./driver.ts";
 import { nameOf } from "./records.ts";
@@ -25,14 +26,9 @@ import { asResourceError } from "./start-failure.ts";
 /** On a container of ours: which folder it has as its state. */
 export const STATE_SOURCE_LABEL = "understudy.state-source";
 
-export async function makeShadow(
-  here: Containers,
-  request: StartRequest,
-  adoption: Adoption | undefined,
-): Promise<RunningInstance> {
+export async function makeShadow(here: Containers, request: StartRequest): Promise<RunningInstance> {
   const { container: spec } = here.specOf(request);
-  const template = (await here.engine.inspect(spec.name)) ?? adoption?.template;
-  if (!template) throw notThere(spec.name);
+  const template = await templateFor(here, request);
   here.files.saveRole(request, request.role);
   const name = `understudy-${request.instance}-${request.incarnation}`;
   const readOnly = request.role.role === "shadow" && mayBeReadOnly(here.specOf(request));
@@ -41,8 +37,17 @@ export async function makeShadow(
     template,
     readOnly,
     aliases: [request.instance],
+    waits: false,
   });
   return runContainer(here, request, { container, name, spec });
+}
+
+/** What containers of ours are made from: the primary as it runs, or as it was when it was adopted. */
+export async function templateFor(here: Containers, asked: Asked): Promise<ContainerInspect> {
+  const { name } = here.specOf(asked).container;
+  const template = (await here.engine.inspect(name)) ?? here.files.adoption(asked.resource)?.template;
+  if (template) return template;
+  throw notThere(name);
 }
 
 /** A WAL database does not open on a read-only mount, and only a restart turns a mount read-write. */
@@ -54,7 +59,10 @@ function mayBeReadOnly({ container, state }: RunSpec & { container: ContainerSpe
 export async function createContainer(
   here: Containers,
   request: StartRequest,
-  how: { name: string; template: ContainerInspect; readOnly: boolean; aliases: readonly string[] },
+  how: Pick<ShadowWish, "template" | "aliases" | "waits"> & {
+    readonly name: string;
+    readonly readOnly: boolean;
+  },
 ): Promise<string> {
   const { container: spec } = here.specOf(request);
   const { template, name } = how;
@@ -85,6 +93,7 @@ export async function createContainer(
     changes: await changesOf(here, template),
     aliases: how.aliases,
     network: here.network,
+    waits: how.waits,
   });
   const container = await here.engine.create(name, body);
   try {
@@ -112,14 +121,21 @@ async function changesOf(
 export async function runContainer(
   here: Containers,
   request: AskedRole,
-  { container, name, spec }: { container: string; name: string; spec: ContainerSpec },
+  how: {
+    readonly container: string;
+    readonly name: string;
+    readonly spec: ContainerSpec;
+    /** In place of starting it: it waits, and is told to begin. */
+    readonly begin?: () => Promise<void>;
+  },
 ): Promise<RunningInstance> {
+  const { container, name, spec } = how;
   const { resource, instance, incarnation, role } = request;
   const who = { resource, instance, incarnation, address: NOT_KNOWN, pid: 0, pidStartTicks: 0 };
   const intent: ContainerRecord = { running: who, container, adopted: false, role: role.role };
   here.save(intent);
   try {
-    await here.engine.start(container, name);
+    await (how.begin?.() ?? here.engine.start(container, name));
     const inspect = await here.engine.inspect(container);
     if (!inspect?.State.Running) throw endedAtOnce(name, inspect);
     const record = recordOfRunning(request, inspect, { spec: here.reachedBy(spec, false), adopted: false });

@@ -8,8 +8,9 @@
 
 import { posix } from "node:path";
 import type { ContainerSpec } from "@understudy/model/policy";
-import type { ContainerInspect, CreateBody, Mount } from "./docker-types.ts";
+import type { ContainerConfig, ContainerInspect, CreateBody, HostConfig, Mount } from "./docker-types.ts";
 import { nameOfContainer } from "./docker-types.ts";
+import { PIPE, programOf, waitingCommand } from "./docker-wait-command.ts";
 import { ResourceError } from "./driver.ts";
 
 /** Labels of the containers that we make. */
@@ -21,10 +22,15 @@ export const LABELS = {
   incarnation: "understudy.incarnation",
 } as const;
 
+/** What the engine calls the lack of one. */
+export const NO_NETWORK = "none";
 export const ROLE_FOLDER = "/run/understudy";
 export const ROLE_FILE = "role.json";
 /** Compose would take a container with its labels for one of its own, and end it. */
 const LABELS_LEFT_OUT = /^(com\.docker\.compose\.|io\.podman\.compose\.|understudy\.)/;
+
+/** Podman's word for whichever it uses. */
+const PODMAN_RUNTIME = "oci";
 
 /** Limits and rights, as they are. */
 const HOST_KEYS = [
@@ -86,20 +92,28 @@ export type ShadowWish = {
   readonly aliases: readonly string[];
   /** The one network it is on, instead of the primary's; empty: those. */
   readonly network: string;
+  /** It is made to wait, on no network, for the word that lets its program begin. */
+  readonly waits: boolean;
 };
 
 export function shadowBody(wish: ShadowWish): { body: CreateBody; networks: readonly string[] } {
   const { template, container, changes } = wish;
   const { Config, HostConfig } = template;
   const root = rootOf(wish);
-  const [first, ...others] = wish.network ? [wish.network] : networksOf(template, container.network);
+  const own = wish.network ? [wish.network] : networksOf(template, container.network);
+  const [first, ...others] = wish.waits ? [NO_NETWORK] : own;
   const body = {
     ...pick(Config, CONFIG_KEYS),
+    ...programOf(Config),
+    ...(wish.waits
+      ? waitingCommand({ ...Config, ...programOf(Config) }, posix.join(roleTarget(container), PIPE))
+      : {}),
     Image: template.Image,
-    Env: environment(Config.Env ?? [], wish.env),
+    Env: environment(withoutHostname(Config), wish.env),
     Labels: { ...ownLabels(Config.Labels ?? {}), ...wish.labels },
     HostConfig: {
       ...pick(HostConfig, HOST_KEYS),
+      ...asAsked(HostConfig),
       Mounts: mounts(wish),
       Tmpfs: { ...(HostConfig.Tmpfs ?? {}), ...(changes === undefined ? {} : root.tmpfs) },
       ReadonlyRootfs: root.readOnly,
@@ -107,7 +121,7 @@ export function shadowBody(wish: ShadowWish): { body: CreateBody; networks: read
       RestartPolicy: { Name: "no" },
       NetworkMode: first!,
     },
-    NetworkingConfig: { EndpointsConfig: { [first!]: { Aliases: wish.aliases } } },
+    ...(wish.waits ? {} : { NetworkingConfig: { EndpointsConfig: { [first!]: { Aliases: wish.aliases } } } }),
   };
   return { body, networks: others };
 }
@@ -166,7 +180,7 @@ function mounts({ template, container, stateSource, roleSource, stateReadOnly }:
   return [...own, ...shared];
 }
 
-function roleTarget({ roleFile }: ContainerSpec): string {
+export function roleTarget({ roleFile }: ContainerSpec): string {
   return roleFile === "" ? ROLE_FOLDER : posix.dirname(roleFile);
 }
 
@@ -205,6 +219,27 @@ const ENGINE_FILES = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/dev",
 function environment(inherited: readonly string[], own: Readonly<Record<string, string>>): string[] {
   const kept = inherited.filter((entry) => !(entry.split("=", 1)[0]! in own));
   return [...kept, ...Object.entries(own).map(([name, value]) => `${name}=${value}`)];
+}
+
+/** Podman puts a container's own name into its environment. */
+function withoutHostname({ Env, Hostname }: ContainerConfig): readonly string[] {
+  return (Env ?? []).filter((entry) => entry !== `HOSTNAME=${String(Hostname)}`);
+}
+
+/** Podman says these in words that it does not take. */
+function asAsked({ Ulimits, Runtime }: HostConfig): Record<string, unknown> {
+  const limits = (Ulimits ?? []) as readonly { readonly Name: string }[];
+  return {
+    ...(limits.length > 0
+      ? {
+          Ulimits: limits.map((limit) => ({
+            ...limit,
+            Name: limit.Name.replace(/^RLIMIT_/, "").toLowerCase(),
+          })),
+        }
+      : {}),
+    ...(Runtime === PODMAN_RUNTIME ? { Runtime: undefined } : {}),
+  };
 }
 
 function ownLabels(labels: Readonly<Record<string, string>>): Record<string, string> {

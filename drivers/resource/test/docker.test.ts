@@ -61,6 +61,7 @@ function openStage() {
     roleFile: "",
     onPromote: "role-file",
     takeNames: false,
+    checkpoint: "none",
   };
   const runDir = join(dir, "run");
   const make = (...options: readonly string[]) =>
@@ -106,16 +107,24 @@ function openStage() {
   };
 }
 
-function containerOf({ instance, incarnation }: RunningInstance): string {
-  const ids = docker(
-    "ps",
-    "-q",
-    "--filter",
-    `label=understudy.incarnation=${incarnation}`,
-    "--filter",
-    `label=understudy.instance=${instance}`,
-  );
-  return ids.split("\n")[0]!;
+/** By its process: beside a shadow there may be a container that waits, with the same labels. */
+function containerOf({ instance, incarnation, pid }: RunningInstance): string {
+  const labels = [`understudy.incarnation=${incarnation}`, `understudy.instance=${instance}`];
+  const filters = labels.flatMap((label) => ["--filter", `label=${label}`]);
+  const ids = docker("ps", "-q", ...filters).split("\n");
+  return ids.find((id) => id !== "" && pidOf(id) === pid) ?? "";
+}
+
+function networksOf(name: string): string {
+  return docker("inspect", "-f", "{{json .NetworkSettings.Networks}}", name);
+}
+
+function pidOf(id: string): number {
+  try {
+    return Number(docker("inspect", "-f", "{{.State.Pid}}", id));
+  } catch {
+    return 0;
+  }
 }
 
 if (!skip) {
@@ -143,7 +152,7 @@ if (!skip) {
   );
 }
 
-describe("adopting a container that runs", { skip, timeout: 120_000 }, () => {
+describe("adopting a container that runs", { skip, timeout: 300_000 }, () => {
   const stage = openStage();
   after(stage.close);
 
@@ -195,6 +204,14 @@ describe("adopting a container that runs", { skip, timeout: 120_000 }, () => {
     assert.throws(() => docker("exec", id, "sh", "-c", "echo x > /x"), /Read-only file system/);
   });
 
+  it("keeps a container waiting beside it, in which nothing runs and to which no name leads", async () => {
+    const name = "understudy-catalog-2-one-primary";
+    const record = join(stage.runDir, "containers", "catalog.catalog-2.json");
+    await until(() => readFileSync(record, "utf8").includes('"waiting"'));
+    assert.equal(networksOf(name), "{}");
+    assert.match(docker("top", name, "-o", "pid,args"), /\/bin\/sh -c read/);
+  });
+
   it("promotes it with one restart: read-write, under the same incarnation, and its end in between is no end", async () => {
     const driver = await stage.open({ onPromote: "restart" });
     const before = (await driver.list()).find(({ instance }) => instance === "catalog-2")!;
@@ -206,13 +223,16 @@ describe("adopting a container that runs", { skip, timeout: 120_000 }, () => {
     assert.equal(now.incarnation, before.incarnation);
     assert.notEqual(now.pid, before.pid);
     const seen = await until(() => ask(now));
+    const answeredMs = performance.now() - startedMs;
     assert.deepEqual([seen.role.role, seen.environment.UNDERSTUDY_ROLE], ["primary", "primary"]);
-    docker("exec", containerOf(now), "sh", "-c", "echo written > /data/a");
+    const id = containerOf(now);
+    assert.equal(docker("inspect", "-f", "{{.Name}}", id), "/understudy-catalog-2-one-primary");
+    docker("exec", id, "sh", "-c", "echo written > /data/a");
     assert.equal(readFileSync(join(stage.request().stateDir, "a"), "utf8"), "written\n");
     assert.deepEqual(ends, []);
-    docker("kill", containerOf(now));
+    docker("kill", id);
     await until(() => ends.length > 0);
-    console.log(`promoted by restart in ${tookMs.toFixed(0)} ms`);
+    console.log(`promoted by restart in ${tookMs.toFixed(0)} ms, answers after ${answeredMs.toFixed(0)} ms`);
   });
 
   it("fences the adopted one for good: the engine does not start it again", async () => {
@@ -253,7 +273,7 @@ describe("adopting a container that runs", { skip, timeout: 120_000 }, () => {
   });
 });
 
-describe("a promoted shadow with the primary's names", { skip, timeout: 120_000 }, () => {
+describe("a promoted shadow with the primary's names", { skip, timeout: 240_000 }, () => {
   const stage = openStage();
   after(stage.close);
 
@@ -310,6 +330,60 @@ describe("a port of the adopted container that somebody took", { skip, timeout: 
         `cannot start container ${stage.name}: .*end the program or container that holds the port`,
       ),
     });
+  });
+});
+
+describe("what others did to the engine meanwhile", { skip, timeout: 240_000 }, () => {
+  const stage = openStage();
+  after(stage.close);
+  const image = `${stage.name}:gone`;
+
+  it("a container that has the name of a shadow, and is not ours, is left alone and named", async () => {
+    stage.run("-v", "/data");
+    const driver = await stage.open();
+    const first = stage.request({ instance: "catalog-1", role: PRIMARY });
+    await driver.place!(first);
+    await driver.start(first);
+    docker("create", "--name", "understudy-catalog-2-one", "--label", stage.label, IMAGE, "true");
+    await assert.rejects(driver.start(stage.request()), {
+      code: "refused",
+      message: /cannot make container understudy-catalog-2-one: .*remove or rename the other container/,
+    });
+    assert.equal(docker("inspect", "-f", "{{.State.Status}}", "understudy-catalog-2-one"), "created");
+    docker("rm", "understudy-catalog-2-one");
+  });
+
+  it("memory by CRIU is refused when a container is adopted, with the reason", async () => {
+    const driver = await stage.open({ checkpoint: "criu" });
+    const request = stage.request({ instance: "catalog-9", role: PRIMARY });
+    const says = new RegExp(`container ${stage.name}: checkpoint criu is not available, because `);
+    await assert.rejects(driver.place!(request), { code: "refused", message: says });
+  });
+
+  it("an image that is gone is named with the container that needs it", async () => {
+    docker("commit", stage.name, image);
+    docker("rm", "-f", stage.name);
+    const own = openStage();
+    try {
+      docker("tag", image, `${own.name}:gone`);
+      docker("rmi", image);
+      docker(
+        ...["run", "-d", "--name", own.name, "--label", own.label, "--network", own.name, "-v", "/data"],
+        ...[`${own.name}:gone`],
+      );
+      const driver = await own.open();
+      const first = own.request({ instance: "catalog-1", role: PRIMARY });
+      await driver.place!(first);
+      await driver.fence(await driver.start(first));
+      docker("rm", "-f", own.name);
+      docker("rmi", `${own.name}:gone`);
+      await assert.rejects(driver.start(own.request()), {
+        code: "not-found",
+        message: /cannot make container understudy-catalog-2-one: .*pull or build the image again/,
+      });
+    } finally {
+      await own.close();
+    }
   });
 });
 

@@ -52,6 +52,8 @@ export type ContainerSpec = {
   readonly onPromote: OnPromote;
   /** Whether a promoted shadow takes the old primary's names on its networks, which costs its open connections. */
   readonly takeNames: boolean;
+  /** Whether its memory is to be kept as well; "criu" is refused with the reason. */
+  readonly checkpoint: "none" | "criu";
 };
 
 /** How mirror data uses a link. */

@@ -71,6 +71,12 @@ const container = z.strictObject({
     .describe(
       "Whether a promoted shadow takes the old primary's names on its networks; without a restart this cuts its open connections.",
     ),
+  checkpoint: z
+    .enum(["none", "criu"])
+    .default("none")
+    .describe(
+      "Whether its memory is kept as well. criu is refused when the container is adopted, with the reason.",
+    ),
 });
 
 const appCall = (what: string) =>

@@ -1,31 +1,13 @@
 /** The demo as a user runs it: its report, and that it leaves nothing behind. Small and short: figures are the bench's. */
 
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
-import { REPOSITORY } from "@understudy/testkit/run-folder";
-import { RUN_VARIABLE } from "@understudy/testkit/run-processes";
+import { EXIT_BUSY_MACHINE, EXIT_VALID, REPORT_KEYS, startDemo } from "../src/demo-process.ts";
 
-const KEYS =
-  "requests failed failedIdempotent failedIdempotentInFailover p50Ms p99Ms sloMs overSloPct overloadSeconds shadowSeconds staleReadPct leadSeconds failoverMs criticalWritesLost asyncWritesLost deltaBytes stateBytes flaps traceSpans";
-const EXIT_VALID = 0;
-const EXIT_BUSY_MACHINE = 3;
 const EXIT_INTERRUPTED = 130;
-
-function startDemo(...options: string[]): ChildProcess {
-  const env = { ...process.env };
-  // A run of its own, as a user's: not part of the one that this test belongs to.
-  delete env[RUN_VARIABLE];
-  const main = join(REPOSITORY, "cli/src/main.ts");
-  return spawn(process.execPath, [main, "demo", "--rate", "25", ...options], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env,
-  });
-}
 
 test("a demo kills its primary, loses nothing and reports every figure that is promised", {
   timeout: 120_000,
@@ -40,7 +22,7 @@ test("a demo kills its primary, loses nothing and reports every figure that is p
   assert.equal(result.valid, code === EXIT_VALID);
   assert.deepEqual(Object.keys(result.policies), ["static"]);
   const report = result.policies.static;
-  for (const key of KEYS.split(" ")) assert.ok(key in report, key);
+  for (const key of REPORT_KEYS) assert.ok(key in report, key);
   assert.ok(report.requests > 500);
   assert.equal(report.criticalWritesLost, 0);
   assert.ok(report.failoverMs > 0);

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { shareBeside, transferAlone } from "./simulation/transfer.ts";
+import { seededRandom } from "@understudy/testkit/random";
+import * as simulated from "./simulation/transfer.ts";
+
+type Seeded = Omit<Parameters<typeof simulated.transferAlone>[0], "random"> & { readonly seed: number };
+const withRandom = (setting: Seeded) => ({ ...setting, random: seededRandom(setting.seed).next });
+const transferAlone = (setting: Seeded, options: Parameters<typeof simulated.transferAlone>[1]) =>
+  simulated.transferAlone(withRandom(setting), options);
+const shareBeside = (setting: Seeded, options: Parameters<typeof simulated.shareBeside>[1]) =>
+  simulated.shareBeside(withRandom(setting), options);
 
 const LINK = { mbps: 100, delayMs: 25, queueMs: 100, seed: 1 };
 

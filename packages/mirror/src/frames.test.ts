@@ -9,7 +9,7 @@ import { unpackFrame } from "./packing.ts";
 import { frameSplitter } from "./splitter.ts";
 
 /** A million once by hand; a few thousand of the same seeds in every run of the tests. */
-const FUZZ_CASES = Number(process.env.UNDERSTUDY_TEST_FUZZ ?? 4_000);
+const FUZZ_CASES = Number(process.env.UNDERSTUDY_FUZZ_CASES ?? 4_000);
 
 const hex = fc
   .uint8Array({ minLength: 32, maxLength: 32 })

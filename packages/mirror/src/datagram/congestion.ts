@@ -22,6 +22,8 @@ const UP_GAIN = 1.25;
 const DOWN_GAIN = 0.75;
 /** A little below what was measured, so that a queue drains between two probes. */
 const CRUISE_GAIN = 1.02;
+/** Before the mean of a cycle is known there is only the greatest of short samples, which is too high. */
+const FIRST_GAIN = 0.93;
 const WINDOW_GAIN = 2;
 /** Beside others the window decides, and the pace has to let it. */
 const CROWD_PACE = 1.25;
@@ -30,7 +32,7 @@ const DRAIN_ALONE = 3;
 const DRAIN_CROWDED = 8;
 /** Beside a flow that fills the queue the window decides, not the pace. */
 const CONTEND_PACE = 1.2;
-const CRUISE_ROUNDS = 6;
+const CRUISE_ROUNDS = 4;
 const LOOK_ROUNDS = 16;
 const WINDOW_FIRST = 64;
 const WINDOW_MIN = 8;
@@ -245,7 +247,7 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
       case "drain":
         if (drained || elapsedMs > 3 * srttMs) {
           // What came through while the queue ran empty is what the new path carries.
-          if (isCollapsed) rates.reset(Math.min(bandwidth(), current.rate || lastRate), round);
+          if (isCollapsed) rates.reset(Math.min(bandwidth(), Math.max(current.rate, lastRate)), round);
           isCollapsed = false;
           enter("cruise");
         }
@@ -308,7 +310,8 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
       case "down":
         return DOWN_GAIN;
       case "cruise":
-        return isCrowded() ? CROWD_PACE : CRUISE_GAIN;
+        if (isCrowded()) return CROWD_PACE;
+        return steady === undefined ? FIRST_GAIN : CRUISE_GAIN;
       case "rtt":
         return CRUISE_GAIN;
     }

@@ -87,7 +87,7 @@ export function scoreboard(): Scoreboard {
   };
   let [nextPacket, floor, flying, highest] = [0, 0, 0, -1];
   let [delivered, deliveredMs, windowMs, roundEnds] = [0, 0, 0, 0];
-  let [appLimitedUntil, received] = [-1, 0];
+  let [appLimitedUntil, received, pings] = [-1, 0, 0];
   let [clockUs, latestRttMs] = [Number.NaN, 0];
 
   /** The receiver's clock wraps every 71 minutes; only differences count. */
@@ -168,7 +168,9 @@ export function scoreboard(): Scoreboard {
       advanceClock(report.newestAtUs);
       [received, highest] = [report.received, report.highest];
       const verdict = judge(report);
-      delivered += verdict.pieces;
+      pings += verdict.acked - verdict.pieces;
+      // The receiver's own count is exact where the runs have no room for all gaps.
+      delivered = Math.max(delivered, received - pings);
       const newest = highest % size;
       if (!isNews)
         return {

@@ -1,6 +1,5 @@
 /** Whole runs on a simulated link, for tests and for trying out ideas: a transfer alone, or beside one TCP flow. */
 
-import { seededRandom } from "@understudy/testkit/random";
 import { events } from "./events.ts";
 import { type LinkShape, simulatedLink } from "./link.ts";
 import { type Machine, ourFlow } from "./ours.ts";
@@ -11,7 +10,7 @@ const PAYLOAD_BYTES = 1458;
 const PACKET_BITS = 1538 * 8;
 const END_MS = 300_000;
 
-type Setting = LinkShape & { readonly seed: number; readonly machine?: Machine };
+type Setting = LinkShape & { readonly random: () => number; readonly machine?: Machine };
 
 export type Transfer = {
   readonly goodputMbps: number;
@@ -28,7 +27,7 @@ export function transferAlone(
   { megabytes, at = [] }: { megabytes: number; at?: readonly { ms: number; scale: number }[] },
 ): Transfer & { readonly samples: readonly { ms: number; rateMbps: number }[] } {
   const world = events();
-  const random = seededRandom(setting.seed).next;
+  const { random } = setting;
   const there = simulatedLink(world, setting, random);
   const back = simulatedLink(world, setting, random);
   const pieces = Math.round((megabytes * 1e6) / PAYLOAD_BYTES);
@@ -71,7 +70,7 @@ export function shareBeside(
   }: { law: "cubic" | "bbr"; first: "ours" | "tcp"; leadMs?: number; spanMs?: number },
 ): { share: number; use: number } {
   const world = events();
-  const random = seededRandom(setting.seed).next;
+  const { random } = setting;
   const there = simulatedLink(world, setting, random);
   const back = simulatedLink(world, setting, random);
   const late = (who: "ours" | "tcp") => (first === who ? 0 : leadMs);

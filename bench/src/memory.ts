@@ -33,7 +33,8 @@ const INDEX_GB = 8;
 const FILES = 1_000_000;
 const FILES_PER_FOLDER = 1_000;
 const FILE_BYTES = 64;
-const READY_MS_MAX = 420_000;
+/** Of one agent, until it has read all of its state. */
+const READY_MS_MAX = 180_000;
 
 type Said = Record<string, number> & { before: { rssMb: number } };
 type Agent = { readonly said: () => Said; readonly stop: () => void };
@@ -42,8 +43,11 @@ export async function run(options: BenchOptions): Promise<BenchResult> {
   const number = (name: string, otherwise: number) => Number(options.get(name) ?? otherwise);
   const dir = mkdtempSync(join(tmpdir(), "understudy-bench-memory-"));
   try {
+    tell("both ends at 200 Mbit/s");
     const rate = await atRate(join(dir, "rate"), number("seconds", RATE_SECONDS));
+    tell(`${rate.primaryMb} and ${rate.shadowMb} MB; the index of a large file`);
     const index = await largeIndex(join(dir, "index"), number("index-gb", INDEX_GB));
+    tell(`${index.bytesPerBlock.toFixed(1)} bytes per block; many small files`);
     const files = await manyFiles(join(dir, "files"), number("files", FILES));
     return {
       valid: rate.sentShare > 0.9,
@@ -57,6 +61,11 @@ export async function run(options: BenchOptions): Promise<BenchResult> {
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+/** On the error stream: the result is the last line of the other one. */
+function tell(what: string): void {
+  console.error(`memory: ${what}`);
 }
 
 /** Both ends while file after file is rewritten, as fast as the link of the goal would carry them. */
@@ -75,7 +84,8 @@ async function atRate(dir: string, seconds: number) {
   const port = shadow.said().port!;
   const primary = await start({ role: "primary", dir: from, workDir: join(dir, "from-work"), tlsDir, port });
   try {
-    while ((shadow.said().version ?? 0) === 0) await sleep(100);
+    for (const since = performance.now(); (shadow.said().version ?? 0) === 0; await sleep(100))
+      if (performance.now() - since > READY_MS_MAX) throw new Error("no first copy");
     const before = primary.said().sentBytes!;
     const written = await writeAtRate(from, seconds);
     await sleep(1_000);
@@ -133,6 +143,7 @@ async function manyFiles(dir: string, count: number) {
     if (file % FILES_PER_FOLDER === 0) mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, `document-${file}.json`), `${file}`.padEnd(FILE_BYTES));
   }
+  tell(`${count} files are there; reading them`);
   const startedAt = performance.now();
   const agent = await start({ role: "capture", dir: state, workDir: join(dir, "work"), tlsDir: "" });
   const { rssMb, peakMb, entries } = agent.said();

@@ -17,6 +17,7 @@ import { attach, caughtUp, openWorld, until, type World } from "./ends.ts";
 import type { ShadowProcessOptions } from "./shadow-process.ts";
 
 const KILLS = Number(process.env.UNDERSTUDY_TEST_KILLS ?? 4);
+const LONG_BYTES = 6 * 1024 * 1024 + 5;
 /** Long enough for a kill to fall into any step of taking a delta in. */
 const KILL_WITHIN_MS = 120;
 
@@ -190,6 +191,37 @@ test("a shadow killed while contents move between names and places shows one ver
   const { seedBytes } = primary.shadows()[0]!;
   assert.ok(seedBytes < 2_000_000, `seeded once: ${seedBytes} bytes`);
 });
+
+test("a shadow killed while long files come to it for the first time shows nothing of them, and then all", async (t) => {
+  const world = await openWorld(t);
+  const names = ["a", "b", "c", "d"];
+  for (const name of names) writeFileSync(world.at("one", name), randomBytes(LONG_BYTES));
+  const primary = await world.primary();
+  let running = await startShadow(t, world, { name: "two" });
+  primary.attach({ instance: "two", incarnation: "i1", address: `127.0.0.1:${running.port}` });
+  const pins = join(world.dir, "two", "work", "pins");
+  for (let round = 1; round <= KILLS; round += 1) {
+    const wanted = (names.length * LONG_BYTES * round) / (KILLS + 1);
+    await until("some of it has come", () => running.at().visible.version > 0 || bytesIn(pins) >= wanted);
+    if (running.at().visible.version > 0) break;
+    await kill(running.process);
+    assert.deepEqual(readdirSync(world.at("two", ".")), [], "nothing is shown of half a copy");
+    running = await startShadow(t, world, { name: "two", port: running.port });
+    assert.deepEqual(readdirSync(pins), [], "what came of it is gone");
+  }
+  await until("it shows the state", () => running.at().visible.root === primary.position().root);
+  for (const name of names)
+    assert.ok(readFileSync(world.at("two", name)).equals(readFileSync(world.at("one", name))), name);
+  const journal = statSync(join(world.dir, "two", "work", "journal")).size;
+  assert.ok(journal <= PREPARED_BYTES, `contents went past the journal of ${journal} bytes`);
+});
+
+function bytesIn(folder: string): number {
+  return readdirSync(folder).reduce((sum, name) => {
+    const found = statSync(join(folder, name), { throwIfNoEntry: false });
+    return sum + (found ? found.blocks * 512 : 0);
+  }, 0);
+}
 
 test("a critical version that was acknowledged is on the shadow that is promoted", async (t) => {
   const world = await openWorld(t, { consistency: "sqlite", paths: ["catalog.db"] });

@@ -16,8 +16,8 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { BLOCK_BYTES } from "./blocks.ts";
+import type { Contents } from "./change.ts";
 import { composeFile, isSmall, SMALL_BYTES_MAX, writeUnlessZeroSync } from "./compose.ts";
-import type { BlocksChange } from "./target.ts";
 
 const SEED = 20_261_124;
 const BLOCKS = 6;
@@ -29,20 +29,29 @@ function folder(t: TestContext): string {
 }
 
 /** One block after the other over what there was, cut to its size at the end. */
-function byHand(base: Buffer | undefined, contents: readonly BlocksChange[], size: number): Buffer {
-  const file = Buffer.alloc(BLOCKS * BLOCK_BYTES);
+function byHand(base: Buffer | undefined, contents: readonly Contents[], size: number): Buffer {
+  const file = Buffer.alloc((BLOCKS + 1) * BLOCK_BYTES);
   base?.copy(file, 0, 0, Math.min(base.length, size));
-  for (const { indexes, data } of contents)
-    for (const [at, index] of indexes.entries())
-      file.set(data.subarray(at * BLOCK_BYTES, (at + 1) * BLOCK_BYTES), index * BLOCK_BYTES);
+  for (const each of contents) {
+    if (each.op === "copy")
+      for (const { first, count } of each.runs)
+        file.fill(0, first * BLOCK_BYTES, (first + count) * BLOCK_BYTES);
+    else
+      for (const [at, index] of each.indexes.entries())
+        file.set(each.data.subarray(at * BLOCK_BYTES, (at + 1) * BLOCK_BYTES), index * BLOCK_BYTES);
+  }
   return file.subarray(0, size);
 }
+
+const zeros = fc
+  .record({ first: fc.nat(BLOCKS - 1), count: fc.integer({ min: 1, max: 2 }) })
+  .map((run): Contents => ({ op: "copy", path: "file", from: "", runs: [{ ...run, offset: 0 }] }));
 
 const change = fc
   .uniqueArray(fc.nat(BLOCKS - 1), { minLength: 1 })
   .chain((indexes) => fc.tuple(fc.constant(indexes.sort((a, b) => a - b)), fc.integer({ min: 0, max: 255 })))
   .map(
-    ([indexes, fill]): BlocksChange => ({
+    ([indexes, fill]): Contents => ({
       op: "blocks",
       path: "file",
       blockSize: BLOCK_BYTES,
@@ -56,7 +65,7 @@ test("whatever blocks come over whatever there was", (t) => {
   fc.assert(
     fc.property(
       fc.option(fc.nat(BLOCKS * BLOCK_BYTES), { nil: undefined }),
-      fc.array(change, { maxLength: 4 }),
+      fc.array(fc.oneof(change, zeros), { maxLength: 4 }),
       fc.nat(BLOCKS * BLOCK_BYTES),
       (baseBytes, contents, size) => {
         const before = baseBytes === undefined ? undefined : Buffer.alloc(baseBytes, 7);

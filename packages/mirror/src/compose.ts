@@ -2,8 +2,8 @@
 
 import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
 import { BLOCK_BYTES, isZeroBlock, runsOf } from "./blocks.ts";
+import type { Contents } from "./change.ts";
 import type { Planned } from "./plan.ts";
-import type { BlocksChange } from "./target.ts";
 
 /** In a group of files that are written together this bounds both memory and how long others wait. */
 export const SMALL_BYTES_MAX = 64 * 1024;
@@ -22,21 +22,32 @@ export function composeFile({
   base,
 }: {
   size: number;
-  contents: readonly BlocksChange[];
+  contents: readonly Contents[];
   /** Where it is as it was; undefined when nothing of it is kept. */
   base: string | undefined;
 }): Buffer {
   const whole = Buffer.alloc(size);
   if (base !== undefined && !isCoveredBy(contents, size)) readInto(whole, base);
-  for (const { indexes, blockSize, data } of contents) {
-    let from = 0;
-    for (const { first, count } of runsOf(indexes)) {
-      const at = Math.min(first * blockSize, size);
-      whole.set(data.subarray(from, Math.min(from + count * blockSize, from + size - at)), at);
-      from += count * blockSize;
-    }
-  }
+  for (const each of contents) addContents(whole, each);
   return whole;
+}
+
+/** As far as the file goes. A copy is of zeros: others are not composed here. */
+function addContents(whole: Buffer, contents: Contents): void {
+  if (contents.op === "copy") {
+    for (const { first, count } of contents.runs) {
+      const end = Math.min((first + count) * BLOCK_BYTES, whole.length);
+      whole.fill(0, Math.min(first * BLOCK_BYTES, end), end);
+    }
+    return;
+  }
+  const { indexes, blockSize, data } = contents;
+  let from = 0;
+  for (const { first, count } of runsOf(indexes)) {
+    const at = Math.min(first * blockSize, whole.length);
+    whole.set(data.subarray(from, from + Math.min(count * blockSize, whole.length - at)), at);
+    from += count * blockSize;
+  }
 }
 
 /** What is zeros is left out: a hole stays one. The file is as long as the last that was written; truncate it. */
@@ -52,10 +63,13 @@ export function writeUnlessZeroSync(file: number, data: Uint8Array): void {
   }
 }
 
-function isCoveredBy(contents: readonly BlocksChange[], size: number): boolean {
+function isCoveredBy(contents: readonly Contents[], size: number): boolean {
   const bytes = new Map<number, number>();
-  for (const { indexes, blockSize } of contents)
-    for (const index of indexes) if (index * blockSize < size) bytes.set(index * blockSize, blockSize);
+  for (const each of contents) {
+    if (each.op === "copy") continue;
+    for (const index of each.indexes)
+      if (index * each.blockSize < size) bytes.set(index * each.blockSize, each.blockSize);
+  }
   return [...bytes.values()].reduce((sum, each) => sum + each, 0) >= size;
 }
 

@@ -19,6 +19,12 @@ const blocks = (path: string, offset: number): Staged => ({
   path,
   slot: { offset, length: 1 },
 });
+const keyed = (path: string, offset: number, key: string): Staged => ({
+  op: "blocks",
+  path,
+  slot: { offset, length: 1 },
+  blocks: key,
+});
 const remove = (path: string): Staged => ({ op: "remove", path });
 
 test("deltas that follow each other become the last word on each path", () => {
@@ -50,4 +56,19 @@ test("removals go from the leaves up, additions from the top down", () => {
 test("what is made and removed within is removed", () => {
   const plan = foldChanges([put("a"), remove("a")]);
   assert.deepEqual(plan, { removes: ["a"], paths: new Map() });
+});
+
+test("of what was written to the same blocks only the last is read, and after what came between", () => {
+  const changes = [
+    keyed("a", 10, "0"),
+    keyed("a", 20, "0,1"),
+    keyed("a", 30, "0"),
+    blocks("a", 40),
+    blocks("a", 50),
+  ];
+  const { slots } = foldChanges([put("a", 1), ...changes, keyed("b", 60, "0")]).paths.get("a")!;
+  assert.deepEqual(
+    slots.map(({ offset }) => offset),
+    [20, 30, 40, 50],
+  );
 });

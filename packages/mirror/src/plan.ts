@@ -9,7 +9,13 @@ import type { Entry } from "./manifest.ts";
 /** A change as it lies in the journal. */
 export type Staged =
   | { readonly op: "entry"; readonly path: string; readonly entry: Entry }
-  | { readonly op: "blocks" | "copy"; readonly path: string; readonly slot: Slot }
+  | {
+      readonly op: "blocks" | "copy";
+      readonly path: string;
+      readonly slot: Slot;
+      /** The same for the same blocks: the later of two replaces the earlier. Left out where there are too many. */
+      readonly blocks?: string;
+    }
   | { readonly op: "remove"; readonly path: string };
 
 export type Planned = {
@@ -29,16 +35,29 @@ export type Plan = {
   readonly paths: ReadonlyMap<string, Planned>;
 };
 
-function withSlot(planned: Planned, { op, slot }: Extract<Staged, { op: "blocks" | "copy" }>): Planned {
-  const slots = [...planned.slots, slot];
-  return op === "copy" ? { ...planned, slots, copies: true } : { ...planned, slots };
+type Folding = Omit<Planned, "slots" | "copies"> & {
+  /** By the blocks they give, or by where they lie. */
+  readonly slots: Map<string | number, Slot>;
+  readonly copies: boolean;
+};
+
+/** A file that is written again and again costs what it is, not what was written to it. */
+function addSlot(
+  { slots, ...rest }: Folding,
+  { op, slot, blocks }: Extract<Staged, { op: "blocks" | "copy" }>,
+): Folding {
+  const key = blocks ?? slot.offset;
+  // Out of its place, so that it comes after what came since.
+  slots.delete(key);
+  slots.set(key, slot);
+  return { ...rest, slots, copies: rest.copies || op === "copy" };
 }
 
 export function foldChanges(changes: Iterable<Staged>): Plan {
   const removed = new Set<string>();
-  const paths = new Map<string, Planned>();
+  const paths = new Map<string, Folding>();
   for (const change of changes) {
-    const planned = paths.get(change.path);
+    const folding = paths.get(change.path);
     switch (change.op) {
       case "remove":
         paths.delete(change.path);
@@ -47,20 +66,26 @@ export function foldChanges(changes: Iterable<Staged>): Plan {
       case "entry":
         paths.set(change.path, {
           entry: change.entry,
-          fresh: planned?.fresh ?? removed.has(change.path),
-          slots: planned?.slots ?? [],
-          ...(planned?.copies && { copies: true }),
+          fresh: folding?.fresh ?? removed.has(change.path),
+          slots: folding?.slots ?? new Map(),
+          copies: folding?.copies ?? false,
         });
         break;
       case "blocks":
       case "copy":
         // A delta names the entry before its contents; checked when it came in.
-        if (planned) paths.set(change.path, withSlot(planned, change));
+        if (folding) paths.set(change.path, addSlot(folding, change));
         break;
     }
   }
   return {
     removes: [...removed].sort().reverse(),
-    paths: new Map([...paths].sort(([a], [b]) => (a < b ? -1 : 1))),
+    paths: new Map(
+      [...paths].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, each]) => [path, planned(each)]),
+    ),
   };
+}
+
+function planned({ entry, fresh, slots, copies }: Folding): Planned {
+  return { entry, fresh, slots: [...slots.values()], ...(copies && { copies: true as const }) };
 }

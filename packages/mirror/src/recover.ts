@@ -18,6 +18,9 @@ import { type Manifest, rootOf } from "./manifest.ts";
 import { foldChanges, type Staged } from "./plan.ts";
 import type { Target } from "./target.ts";
 
+/** What is written over most often is small. */
+const KEYED_BLOCKS_MAX = 16;
+
 export type Recovered = {
   readonly bookmark: BookmarkFile;
   readonly journal: Journal;
@@ -78,8 +81,11 @@ export async function readContentsAt(journal: Journal, slot: Slot): Promise<Cont
 
 export function stagedOf(change: Change, slot: Slot): Staged {
   switch (change.op) {
-    case "blocks":
-      return { op: "blocks", path: change.path, slot };
+    case "blocks": {
+      const { path, indexes } = change;
+      const isKeyed = indexes.length <= KEYED_BLOCKS_MAX;
+      return { op: "blocks", path, slot, ...(isKeyed && { blocks: indexes.join() }) };
+    }
     case "copy":
       // Zeros are contents like any other: they need no pin, and most often leave most of a file as it is.
       return { op: change.from === "" ? "blocks" : "copy", path: change.path, slot };

@@ -24,6 +24,7 @@ import {
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
+import type { Contents } from "./change.ts";
 import { composeFile, isSmall, writeUnlessZeroSync } from "./compose.ts";
 import { placeMoved, writeDraft } from "./draft.ts";
 import { errnoOf, MirrorError } from "./error.ts";
@@ -32,7 +33,7 @@ import { movablePins } from "./movable.ts";
 import { parentOf } from "./paths.ts";
 import type { Pins } from "./pins.ts";
 import type { Plan, Planned } from "./plan.ts";
-import type { BlocksChange, ReadContents } from "./target.ts";
+import type { ReadContents } from "./target.ts";
 
 /** Paths after which others get their turn. */
 export const TURN_PATHS = 32;
@@ -77,13 +78,12 @@ export function* groupsOf<T>(items: readonly T[], size: number): Generator<T[]> 
 }
 
 /** Undefined when the file has to be written piece by piece. */
-async function smallContents(planned: Planned, read: ReadContents): Promise<BlocksChange[] | undefined> {
+async function smallContents(planned: Planned, read: ReadContents): Promise<Contents[] | undefined> {
   if (planned.entry.kind !== "file" || !isSmall(planned)) return undefined;
-  const contents = await Promise.all(planned.slots.map(read));
-  return contents.filter((each) => each.op === "blocks");
+  return Promise.all(planned.slots.map(read));
 }
 
-type Put = { readonly planned: Planned; readonly contents: readonly BlocksChange[] | undefined };
+type Put = { readonly planned: Planned; readonly contents: readonly Contents[] | undefined };
 
 async function put(writing: Writing, path: string, { planned, contents }: Put): Promise<void> {
   const at = join(writing.dir, path);
@@ -145,7 +145,7 @@ async function putFile(writing: Writing, path: string, { planned, contents }: Pu
 function putSmall(
   writing: Writing,
   at: string,
-  { entry, contents, base }: { entry: Entry; contents: readonly BlocksChange[]; base: string | undefined },
+  { entry, contents, base }: { entry: Entry; contents: readonly Contents[]; base: string | undefined },
 ): void {
   const whole = composeFile({ size: entry.size, contents, base });
   const draft = writing.isUnread ? at : writing.draft();

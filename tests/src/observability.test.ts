@@ -11,7 +11,7 @@ import { METRICS as predictor } from "@understudy/predictor/telemetry";
 import { METRICS as replicator } from "@understudy/replicator/telemetry";
 import { REPOSITORY } from "@understudy/testkit/run-folder";
 import { parse } from "yaml";
-import { alerts, dashboards, expressions, FOLDER, seriesIn } from "./observability.ts";
+import { alerts, dashboards, expressions, FOLDER, PREFIX, seriesIn } from "./observability.ts";
 
 const PROBES_PORT = 9100;
 const yaml = (file: string) => parse(readFileSync(file, "utf8"), { merge: true });
@@ -23,7 +23,9 @@ test("every series of a panel or an alert is in a service's own table of metrics
   );
   // As the exporter writes them: a counter ends in _total, a histogram has three series.
   const known = new Set(
-    declared.flatMap((name) => ["", "_total", "_bucket", "_sum", "_count"].map((end) => `${name}${end}`)),
+    declared.flatMap((name) =>
+      ["", "_total", "_bucket", "_sum", "_count"].map((end) => `${PREFIX}${name}${end}`),
+    ),
   );
   const named = expressions().map(({ at, expr }) => ({ at, series: seriesIn(expr) }));
   for (const { at, series } of named)

@@ -8,8 +8,9 @@ import { parse } from "yaml";
 export const FOLDER = join(REPOSITORY, "examples/compose/observability");
 /** Prometheus' own. */
 const NOT_OURS = new Set(["up"]);
-/** A name in an expression of PromQL that is no function, no label and no keyword. */
-const SERIES = /\b(?:(?:collector|predictor|balancer|replicator|health)_[a-z0-9_]+|up\b)/g;
+/** Every service's exporter puts this in front of the names in its table. */
+export const PREFIX = "understudy_";
+const SERIES = /\b(?:understudy_[a-z0-9_]+|up\b)/g;
 
 export type Panel = {
   readonly title: string;

@@ -52,20 +52,23 @@ test("Prometheus takes our files and finds every series of the panels on a runni
     const wanted = expressions()
       .flatMap(({ expr }) => seriesIn(expr))
       .filter((name) => !OF_FAILURES.test(name));
-    await waitFor(
-      async () => {
-        const present = await scrapedNames(contextFile);
-        return wanted.every((name) => present.has(name)) || undefined;
-      },
-      {
-        withinMs: WITHIN_MS,
-        what: "every series of a panel or an alert on a page",
-      },
-    );
+    await untilPresent(wanted, contextFile);
     await asksAll(found.file, { folder, config });
   });
   await outcome.stack.close();
 });
+
+/** The message of a failure names what is missing. */
+async function untilPresent(wanted: readonly string[], contextFile: string): Promise<void> {
+  const missing = async () => {
+    const present = await scrapedNames(contextFile);
+    return wanted.filter((name) => !present.has(name));
+  };
+  const all = async () => (await missing()).length === 0 || undefined;
+  await waitFor(all, { withinMs: WITHIN_MS, what: "every series" }).catch(async (error: Error) => {
+    throw new Error(`not on any page: ${[...new Set(await missing())].join(", ")}`, { cause: error });
+  });
+}
 
 /** Our configuration, but for addresses and the place of the rules. */
 function pointedAt(targets: readonly string[]): string {

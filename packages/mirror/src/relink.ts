@@ -34,7 +34,7 @@ export function relinkPath({
   draft: string;
 }): void {
   const [source, at] = [join(from, path), join(to, path)];
-  const wanted = lstatSync(source, { throwIfNoEntry: false });
+  const wanted = foundAt(source);
   const found = foundAt(at);
   if (!wanted) {
     if (found) rmSync(at, { recursive: true, force: true });
@@ -77,12 +77,12 @@ function shareFile(source: string, draft: string, stats: Stats): void {
   }
 }
 
-/** Below a file there is nothing. */
+/** Below a file there is nothing, and nothing is where no path leads: what could not be made has not been. */
 function foundAt(at: string): Stats | undefined {
   try {
     return lstatSync(at, { throwIfNoEntry: false });
   } catch (error) {
-    if (errnoOf(error) === "ENOTDIR") return undefined;
+    if (["ENOTDIR", "ENAMETOOLONG"].includes(errnoOf(error))) return undefined;
     throw error;
   }
 }

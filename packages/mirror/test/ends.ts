@@ -43,6 +43,8 @@ export type World = {
     writer?: Writer;
     seedOver?: SeedOver;
     source?: StateSource;
+    /** By default the one of all ends. */
+    clock?: Clock;
   }): Promise<MirrorPrimary>;
   shadow(
     listener: MirrorListener,
@@ -111,6 +113,7 @@ export async function openWorld(
       writer,
       seedOver = "tls",
       source,
+      clock: itsClock = clock,
     } = {}) =>
       own(
         await openPrimary({
@@ -121,7 +124,7 @@ export async function openWorld(
           tls: other,
           ...(writer && { writer }),
           ...(source && { source }),
-          clock,
+          clock: itsClock,
           workDir: join(dir, name, "work"),
           onError,
           seedOver,

@@ -55,6 +55,7 @@ export const openPrimary: OpenPrimary = async (options) => {
   const waits = durabilityWaits();
   const listeners: (() => void)[] = [];
   let position = start;
+  let isUntold = false;
   let closed = false;
 
   function shadows(): ShadowProgress[] {
@@ -75,23 +76,31 @@ export const openPrimary: OpenPrimary = async (options) => {
       hlc: tickHlc(position.hlc, clock.nowMs()),
       root: rootOf(capture.manifest),
     };
-    bookmark.write({ role: "primary", position: next, epochSeen: epoch });
+    try {
+      bookmark.write({ role: "primary", position: next, epochSeen: epoch });
+    } catch (error) {
+      throw diskError(`bookmark of ${state.resource}`, error);
+    }
     return next;
   }
 
   async function sealNow(): Promise<Sealed> {
     if (closed) throw new MirrorError("closed", `${state.resource}: this primary end is closed`);
     const taken = await capture.take();
-    if (taken.count === 0) return { position, changes: [] };
+    if (taken.count === 0 && !isUntold) return { position, changes: [] };
     const base = baseOf(position);
+    // What an earlier seal took and could not give a number is in the manifest and in no delta: shadows find it by its hash.
+    const changes = isUntold ? undefined : taken.changes;
+    isUntold = true;
     position = advance();
-    const delta = taken.changes && sealDelta({ base, position, changes: taken.changes });
+    isUntold = false;
+    const delta = changes && sealDelta({ base, position, changes });
     if (delta) ring.push(delta);
     else ring.clear();
     seals.add(position.version, { atMs: clock.bootMs(), bytes: delta?.bytes ?? taken.bytes });
     for (const feed of feeds.values()) feed.wake();
     changed();
-    return { position, changes: taken.changes ?? [] };
+    return { position, changes: changes ?? [] };
   }
 
   const gate = turnstile(async () => (await sealNow()).position);
@@ -120,7 +129,7 @@ export const openPrimary: OpenPrimary = async (options) => {
   // A turnstile shares what is asked for together: a burst of events is one or two seals.
   urge = sealUnasked;
   const tick = setInterval(() => {
-    if (capture.pending()) sealUnasked();
+    if (capture.pending() || isUntold) sealUnasked();
   }, tickMs);
   const beat = setInterval(changed, PROGRESS_MS);
 

@@ -214,12 +214,12 @@ export function kindOf(stats: Stats | undefined): EntryKind | "special" | undefi
   return stats.isFile() ? "file" : "special";
 }
 
-/** Undefined also below what is no folder. */
+/** Undefined also below what is no folder, and where no path leads: what could not be made has not been. */
 export function lstatIn(at: string): Stats | undefined {
   try {
     return lstatSync(at, { throwIfNoEntry: false });
   } catch (error) {
-    if (errnoOf(error) === "ENOTDIR") return undefined;
+    if (["ENOTDIR", "ENAMETOOLONG"].includes(errnoOf(error))) return undefined;
     throw error;
   }
 }

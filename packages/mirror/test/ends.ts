@@ -46,6 +46,8 @@ export type World = {
     limitMbps?: number;
     linkOf?: LinkOf;
     source?: StateSource;
+    /** By default the one of all ends. */
+    clock?: Clock;
   }): Promise<MirrorPrimary>;
   shadow(
     listener: MirrorListener,
@@ -116,6 +118,7 @@ export async function openWorld(
       limitMbps,
       linkOf,
       source,
+      clock: itsClock = clock,
     } = {}) =>
       own(
         await openPrimary({
@@ -126,7 +129,7 @@ export async function openWorld(
           tls: other,
           ...(writer && { writer }),
           ...(source && { source }),
-          clock,
+          clock: itsClock,
           workDir: join(dir, name, "work"),
           onError,
           ...(seedOver && { seedOver }),

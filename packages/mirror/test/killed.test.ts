@@ -1,59 +1,23 @@
 /** Ends that are killed at any point and opened again from disk. What was acknowledged as durable is never lost. */
 
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Position } from "@understudy/model/position";
 import { PREPARED_BYTES } from "../src/journal.ts";
 import { VERSION_FILE } from "../src/versions/step.ts";
-import { attach, caughtUp, openWorld, until, type World } from "./ends.ts";
-import type { ShadowProcessOptions } from "./shadow-process.ts";
+import { attach, caughtUp, openWorld, until } from "./ends.ts";
+import { startShadow } from "./start-shadow.ts";
 
 const KILLS = Number(process.env.UNDERSTUDY_TEST_KILLS ?? 4);
 const LONG_BYTES = 6 * 1024 * 1024 + 5;
 /** Long enough for a kill to fall into any step of taking a delta in. */
 const KILL_WITHIN_MS = 120;
-
-type Running = {
-  readonly process: ChildProcess;
-  readonly port: number;
-  readonly at: () => { durable: Position; visible: Position };
-};
-
-async function startShadow(
-  t: TestContext,
-  world: World,
-  { name, port = 0 }: { name: string; port?: number },
-): Promise<Running> {
-  const options: ShadowProcessOptions = {
-    state: world.stateOf(name),
-    instance: name,
-    incarnation: "i1",
-    workDir: join(world.dir, name, "work"),
-    tlsDir: join(world.dir, "tls", "replicator-a"),
-    port,
-  };
-  const script = join(import.meta.dirname, "shadow-process.ts");
-  const child = spawn(process.execPath, [script, JSON.stringify(options)], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  t.after(() => child.kill("SIGKILL"));
-  let last: { port?: number; durable: Position; visible: Position } | undefined;
-  createInterface({ input: child.stdout! }).on("line", (line) => {
-    const said = JSON.parse(line);
-    if (said.durable) last = { ...last, ...said };
-  });
-  await until("the shadow process listens", () => last?.port !== undefined || child.exitCode !== null);
-  assert.equal(child.exitCode, null, "the shadow process ended");
-  return { process: child, port: last!.port!, at: () => last! };
-}
 
 async function kill(child: ChildProcess): Promise<void> {
   const gone = once(child, "exit");

@@ -172,7 +172,11 @@ async function runWorld(world: World): Promise<void> {
   await until("the writer writes", () => writer.lines > 3, writer);
   await startShadow();
   await startPrimary();
-  await until("seeded", () => acknowledged.version > 0);
+  // Durable comes before visible: until then its readers find the empty folder of before.
+  await until(
+    "the shadow shows its first version",
+    () => acknowledged.version > 0 && (ends.shadow!.said.visible?.version ?? 0) > 0,
+  );
   seeded = true;
   const reading = reader();
   for (let kill = 0; kill < kills && performance.now() < untilMs; kill += 1) {

@@ -25,8 +25,11 @@ export type TreeReader = {
   /** Neither looked at nor mirrored. */
   readonly isExcluded: Excludes;
   readonly manifest: Manifest;
-  /** Called before a folder is listed: a watch set now misses nothing that the listing does not show. */
-  readonly onFolder: (path: string) => void;
+  /**
+   * Called before a folder is listed: a watch set now misses nothing that the listing does not show. True when this folder has
+   * taken the place of another, of which nothing counts any more.
+   */
+  readonly onFolder: (path: string) => boolean;
   readonly onGone: (path: string) => void;
   /** Called with what was read of a path, for whoever wants to know later whether it changed. */
   readonly onSeen: (path: string, stats: Stats) => void;
@@ -75,10 +78,12 @@ async function visitFolder(
   path: string,
   { changes, stats, deep }: { changes: ChangeList; stats: Stats; deep: boolean },
 ): Promise<void> {
+  if (reader.onFolder(path)) forget(reader, path, changes);
   const known = reader.manifest.entries.get(path)?.entry.kind === "folder";
   if (path !== "" && isCovered(path, reader.roots)) {
     note(reader, path, { changes, entry: plainEntry("folder", stats) });
   }
+  // Again: what was forgotten is watched no longer.
   reader.onFolder(path);
   reader.onSeen(path, stats);
   if (known && !deep) return;

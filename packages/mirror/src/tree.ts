@@ -61,7 +61,7 @@ export async function scanTree({
     roots,
     isExcluded: excludes([]),
     manifest,
-    onFolder: nothing,
+    onFolder: () => false,
     onGone: nothing,
     onSeen: nothing,
     onSkip: onError,

@@ -4,7 +4,7 @@
  * have arrived. When the mark does not come, the kernel's queue has overflown, and only a scrub finds what was lost.
  */
 
-import { type FSWatcher, mkdirSync, utimesSync, watch, writeFileSync } from "node:fs";
+import { type FSWatcher, lstatSync, mkdirSync, utimesSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "./error.ts";
 import { joinPath } from "./paths.ts";
@@ -12,8 +12,8 @@ import { joinPath } from "./paths.ts";
 const MARK_MS_MAX = 100;
 
 export interface Watches {
-  /** Starts watching a folder; does nothing when it is watched already. */
-  add(path: string): void;
+  /** Starts watching a folder unless it is watched already. True when another was watched at this path before: that one is gone. */
+  add(path: string): boolean;
   /** Lets go of a folder and of all below it. */
   drop(path: string): void;
   /** True when every event up to now has been delivered, false when some may be lost. */
@@ -30,12 +30,20 @@ export type WatchOptions = {
   readonly onUnwatched: (path: string, cause: Error) => void;
 };
 
+type Watched = { readonly watcher: FSWatcher; readonly identity: string };
+
+/** Of the folder that is there now: a file system gives the number of a removed one to the next. Throws ENOENT. */
+function identityOf(at: string): string {
+  const { dev, ino, birthtimeNs } = lstatSync(at, { bigint: true });
+  return `${dev} ${ino} ${birthtimeNs}`;
+}
+
 export function openWatches({ dir, markDir, onChange, onUnwatched }: WatchOptions): Watches {
-  const watched = new Map<string, FSWatcher>();
+  const watched = new Map<string, Watched>();
   const marks = openMarks(markDir);
 
   function drop(path: string): void {
-    for (const [other, watcher] of watched) {
+    for (const [other, { watcher }] of watched) {
       if (other !== path && !other.startsWith(`${path}/`)) continue;
       watcher.close();
       watched.delete(other);
@@ -44,15 +52,19 @@ export function openWatches({ dir, markDir, onChange, onUnwatched }: WatchOption
 
   return {
     add(path) {
-      if (watched.has(path)) return;
+      const at = join(dir, path);
       try {
-        const watcher = watch(join(dir, path), (_, name) =>
-          onChange(name === null ? path : joinPath(path, name)),
-        );
+        const identity = identityOf(at);
+        const before = watched.get(path);
+        if (before?.identity === identity) return false;
+        drop(path);
+        const watcher = watch(at, (_, name) => onChange(name === null ? path : joinPath(path, name)));
         watcher.on("error", () => drop(path));
-        watched.set(path, watcher);
+        watched.set(path, { watcher, identity });
+        return before !== undefined;
       } catch (error) {
         if (errnoOf(error) !== "ENOENT") onUnwatched(path, error as Error);
+        return false;
       }
     },
     drop(path) {
@@ -60,7 +72,7 @@ export function openWatches({ dir, markDir, onChange, onUnwatched }: WatchOption
     },
     settle: () => marks.settle(),
     close() {
-      for (const watcher of watched.values()) watcher.close();
+      for (const { watcher } of watched.values()) watcher.close();
       watched.clear();
       marks.close();
     },

@@ -20,6 +20,8 @@ export type Connection = {
   readonly context: Context;
   bus(): Promise<Bus>;
   replication(): Client<typeof ReplicationControl>;
+  /** That one and those of other hosts. */
+  replicators(): readonly { readonly address: string; readonly client: Client<typeof ReplicationControl> }[];
   hosts(): Client<typeof HostRegistry>;
   health(): Client<typeof HealthControl>;
   traffic(): Client<typeof TrafficControl>;
@@ -42,6 +44,11 @@ export function openConnection(globals: Globals): Connection {
     context,
     bus: async () => own(await connectBus(natsAccess(context))),
     replication: () => own(connectGrpc(ReplicationControl, context.grpc.replicator, material())),
+    replicators: () =>
+      [context.grpc.replicator, ...context.grpc.otherReplicators].map((address) => ({
+        address,
+        client: own(connectGrpc(ReplicationControl, address, material())),
+      })),
     hosts: () => own(connectGrpc(HostRegistry, context.grpc.replicator, material())),
     health: () => own(connectGrpc(HealthControl, context.grpc.health, material())),
     traffic: () => own(connectGrpc(TrafficControl, context.grpc.balancer, material())),

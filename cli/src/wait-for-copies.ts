@@ -5,7 +5,8 @@ import { create } from "@bufbuild/protobuf";
 import { type ResourceStatus, StatusRequestSchema } from "@understudy/wire/gen/control";
 import { ReplicationPhase, type ReplicationState } from "@understudy/wire/gen/replication";
 import { InstancePhase } from "@understudy/wire/gen/role";
-import { type Connection, call } from "./connect.ts";
+import type { Connection } from "./connect.ts";
+import { statusOfAll } from "./leaders.ts";
 import { bytesText, durationText } from "./mirror/progress.ts";
 
 const LOOK_EVERY_MS = 250;
@@ -16,14 +17,12 @@ export async function waitForCopies(
   connection: Connection,
   { resource, json }: { resource: string; json: boolean },
 ): Promise<void> {
-  const server = { service: "replicator", address: connection.context.grpc.replicator };
-  const replication = connection.replication();
   const request = create(StatusRequestSchema, { resource });
   const { stderr } = process;
   const clear = () => stderr.isTTY && stderr.write("\r\x1b[K");
   let [saidAtMs, said] = [Number.NEGATIVE_INFINITY, ""];
   for (;;) {
-    const { resources } = await call(server, (options) => replication.status(request, options));
+    const resources = await statusOfAll(connection, request);
     const waiting = resources.flatMap(waitingFor);
     clear();
     if (waiting.length === 0) return;

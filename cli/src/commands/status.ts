@@ -13,9 +13,10 @@ import { ReplicationPhase } from "@understudy/wire/gen/replication";
 import type { InstanceShare } from "@understudy/wire/gen/weight";
 import { rolesFromWire, verdictFromWire } from "@understudy/wire/roles";
 import type { Command } from "commander";
-import { type Connection, call, withConnection } from "../connect.ts";
+import { type Connection, withConnection } from "../connect.ts";
 import { CliError } from "../error.ts";
 import { type Globals, percentOf, print, renderTable } from "../globals.ts";
+import { statusOfAll } from "../leaders.ts";
 import { bytesText } from "../mirror/progress.ts";
 import { readLast } from "../read-message.ts";
 import { renderForecast } from "../render-forecast.ts";
@@ -42,9 +43,7 @@ export function addCommand(program: Command): void {
 async function status(resource: string, globals: StatusOptions): Promise<void> {
   await withConnection(globals, async (connection) => {
     if (globals.wait) await waitForCopies(connection, { resource, json: globals.output === "json" });
-    const server = { service: "replicator", address: connection.context.grpc.replicator };
-    const request = create(StatusRequestSchema, { resource });
-    const { resources } = await call(server, (options) => connection.replication().status(request, options));
+    const resources = await statusOfAll(connection, create(StatusRequestSchema, { resource }));
     if (resource && resources.length === 0)
       throw new CliError("invalid", `no resource is named "${resource}"`);
     const services = await probeServices(connection);

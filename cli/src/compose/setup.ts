@@ -90,7 +90,12 @@ function writeContextOf(): void {
     nats: { url: `nats://nats:${PORTS.nats}`, user: "cli", passwordFile: secret("nats-cli") },
     redis: { url: `redis://redis:${PORTS.redis}`, passwordFile: secret("redis-password") },
     tlsDir: secret("tls"),
-    grpc: { replicator: grpc("replicator"), health: grpc("health"), balancer: grpc("balancer") },
+    grpc: {
+      replicator: grpc("replicator"),
+      otherReplicators: [grpc("replicator-b")],
+      health: grpc("health"),
+      balancer: grpc("balancer"),
+    },
     probes: Object.fromEntries(SERVICE_NAMES.map((name) => [name, `${name}:${PORTS.probes}`])),
     subscriber: { user: "subscriber", passwordFile: secret("nats-subscriber") },
   };

@@ -50,3 +50,14 @@ describe("service environment", () => {
     rmSync(dir, { recursive: true });
   });
 });
+
+test("one endpoint or several with commas between them", () => {
+  const reader = openEnvironment({ ONE: "a:1", TWO: "a:1, b:2", BAD: "a:1,b" });
+  assert.deepEqual(reader.endpoints("ONE"), [{ host: "a", port: 1 }]);
+  assert.deepEqual(
+    reader.endpoints("TWO").map(({ host }) => host),
+    ["a", "b"],
+  );
+  reader.endpoints("BAD");
+  assert.throws(() => reader.finish(), /BAD="a:1,b" is not host:port, or several with commas/);
+});

@@ -27,6 +27,8 @@ export type EnvironmentReader = {
   text(name: string, fallback?: string): string;
   label(name: string): string;
   endpoint(name: string, fallback?: string): Endpoint;
+  /** One or more, with commas between them. */
+  endpoints(name: string): readonly Endpoint[];
   /** The content of the file that NAME_FILE names, or NAME itself. */
   secret(name: string, fallback?: string): string;
   /** A mistake in what `text` returned, found by a service that reads it further. */
@@ -54,6 +56,15 @@ export function openEnvironment(env: Environment): EnvironmentReader {
       const endpoint = parseEndpoint(value);
       if (value && !endpoint) mistakes.push(`${name}="${value}" is not host:port`);
       return endpoint ?? { host: "", port: 0 };
+    },
+    endpoints(name) {
+      const value = text(name);
+      if (!value) return [];
+      const found = value.split(",").map((each) => parseEndpoint(each.trim()));
+      const good = found.filter((each) => each !== undefined);
+      if (good.length < found.length)
+        mistakes.push(`${name}="${value}" is not host:port, or several with commas`);
+      return good;
     },
     secret(name, fallback) {
       const file = env[`${name}_FILE`];

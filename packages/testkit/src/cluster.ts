@@ -204,7 +204,7 @@ async function contextOf(parts: {
     nats: { url: nats.url, ...nats.credentials("cli") },
     redis: { url: redis.url, passwordFile: redis.passwordFile },
     tlsDir: await parts.certificates.dirOf("cli"),
-    grpc,
+    grpc: { ...grpc, otherReplicators: [] },
     probes: Object.fromEntries(SERVICE_NAMES.map((name) => [name, services[name].probes])),
     subscriber: nats.credentials("subscriber"),
   };

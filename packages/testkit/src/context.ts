@@ -19,7 +19,13 @@ export const contextSchema = z.strictObject({
   /** Folder with ca.crt, tls.crt and tls.key of the command line. */
   tlsDir: z.string(),
   /** host:port */
-  grpc: z.strictObject({ replicator: z.string(), health: z.string(), balancer: z.string() }),
+  grpc: z.strictObject({
+    replicator: z.string(),
+    /** Of other hosts: whoever leads a resource knows its status. */
+    otherReplicators: z.array(z.string()).default([]),
+    health: z.string(),
+    balancer: z.string(),
+  }),
   /** host:port of /livez, /readyz and /metrics. */
   probes: z.partialRecord(serviceNames, z.string()).default({}),
   /** What third parties use to read the bus. */
@@ -28,7 +34,7 @@ export const contextSchema = z.strictObject({
 
 export type Context = z.infer<typeof contextSchema>;
 
-export function writeContext(file: string, context: Context): void {
+export function writeContext(file: string, context: z.input<typeof contextSchema>): void {
   writeFileSync(file, `${JSON.stringify(context, null, 2)}\n`, { mode: 0o600 });
 }
 

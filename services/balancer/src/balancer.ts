@@ -23,7 +23,8 @@ import { verifyTraffic } from "./verify-traffic.ts";
 export type BalancerParts = {
   readonly host: string;
   readonly bus: Bus;
-  readonly replicator: Client<typeof ReplicationControl>;
+  /** One for each host: only the one that leads a resource tells its roles. */
+  readonly replicators: readonly Client<typeof ReplicationControl>[];
   readonly health: Client<typeof HealthControl>;
   readonly openDriver: (pool: PoolSpec) => TrafficDriver;
   readonly clock: Clock;
@@ -66,7 +67,7 @@ export function createBalancer(parts: BalancerParts): Balancer {
       }),
       followPredictions(bus, loop.hear),
       followMetrics(bus, loop.hear),
-      followReplication(parts.replicator, loop.hear, instruments),
+      ...parts.replicators.map((each) => followReplication(each, loop.hear, instruments)),
       followHealth(parts.health, loop.hear, instruments),
       verifyTraffic({ loop, pools, performer, instruments }),
     ],

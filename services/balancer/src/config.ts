@@ -1,5 +1,6 @@
 /** The balancer's environment: the common part and whom it listens to. The only reader of process.env. */
 
+import { formatEndpoint } from "@understudy/model/endpoint";
 import {
   type Environment,
   openEnvironment,
@@ -8,8 +9,8 @@ import {
 } from "@understudy/service/environment";
 
 export type BalancerConfig = ServiceEnvironment & {
-  /** host:port */
-  readonly replicatorGrpc: string;
+  /** host:port of each host's replicator: the one that leads a resource tells of it. */
+  readonly replicatorsGrpc: readonly string[];
   readonly healthGrpc: string;
 };
 
@@ -17,12 +18,12 @@ export type BalancerConfig = ServiceEnvironment & {
 export function readConfig(env: Environment): BalancerConfig {
   const reader = openEnvironment(env);
   const common = readServiceEnvironment(reader);
-  const replicator = reader.endpoint("UNDERSTUDY_REPLICATOR_GRPC");
+  const replicators = reader.endpoints("UNDERSTUDY_REPLICATOR_GRPC");
   const health = reader.endpoint("UNDERSTUDY_HEALTH_GRPC");
   reader.finish();
   return Object.freeze({
     ...common,
-    replicatorGrpc: `${replicator.host}:${replicator.port}`,
+    replicatorsGrpc: replicators.map(formatEndpoint),
     healthGrpc: `${health.host}:${health.port}`,
   });
 }

@@ -20,11 +20,13 @@ await runService("balancer", async (own, env) => {
   const tls = readTls(config.tlsDir);
   const telemetry = own(await startTelemetry({ service: "balancer", ...config }));
   const bus = own(await connectJetStream({ ...config.nats, name: `balancer@${config.host}` }));
-  const replicator = own(connectGrpc(ReplicationControl, config.replicatorGrpc, tls));
+  const replicators = config.replicatorsGrpc.map((address) =>
+    own(connectGrpc(ReplicationControl, address, tls)),
+  );
   const health = own(connectGrpc(HealthControl, config.healthGrpc, tls));
   const parts = {
     bus,
-    replicator,
+    replicators,
     health,
     openDriver: (pool: PoolSpec) => openTrafficDriver(pool, { ...tls, peerName: PEER_NAME }),
     clock: systemClock,

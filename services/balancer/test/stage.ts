@@ -86,7 +86,16 @@ export async function openStage(openDriver: () => TrafficDriver): Promise<Stage>
     const replicator = connectGrpc(ReplicationControl, `127.0.0.1:${peers.port}`, tls);
     const health = connectGrpc(HealthControl, `127.0.0.1:${peers.port}`, tls);
     const log = openLog("balancer", "silent");
-    const parts = { host: "host-a", bus, replicator, health, openDriver, clock: systemClock, telemetry, log };
+    const parts = {
+      host: "host-a",
+      bus,
+      replicators: [replicator],
+      health,
+      openDriver,
+      clock: systemClock,
+      telemetry,
+      log,
+    };
     const balancer = createBalancer(parts);
     const server = await serveGrpc({ listen: LOOPBACK, tls, services: [balancer.control] });
     const stop = new AbortController();

@@ -1,5 +1,6 @@
 /** The health service's environment: the common part and where its replicator answers. The only reader of process.env. */
 
+import { formatEndpoint } from "@understudy/model/endpoint";
 import {
   type Environment,
   openEnvironment,
@@ -8,8 +9,8 @@ import {
 } from "@understudy/service/environment";
 
 export type HealthConfig = ServiceEnvironment & {
-  /** host:port of ReplicationControl. */
-  readonly replicatorGrpc: string;
+  /** host:port of ReplicationControl, of each host: the one that leads a resource tells of it. */
+  readonly replicatorsGrpc: readonly string[];
   /** For exec probes. */
   readonly probeEnvironment: Environment;
 };
@@ -18,11 +19,11 @@ export type HealthConfig = ServiceEnvironment & {
 export function readConfig(env: Environment): HealthConfig {
   const reader = openEnvironment(env);
   const common = readServiceEnvironment(reader);
-  const replicator = reader.endpoint("UNDERSTUDY_REPLICATOR_GRPC");
+  const replicators = reader.endpoints("UNDERSTUDY_REPLICATOR_GRPC");
   reader.finish();
   return Object.freeze({
     ...common,
-    replicatorGrpc: `${replicator.host}:${replicator.port}`,
+    replicatorsGrpc: replicators.map(formatEndpoint),
     probeEnvironment: { PATH: env.PATH, HOME: env.HOME, TMPDIR: env.TMPDIR },
   });
 }

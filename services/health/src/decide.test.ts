@@ -39,6 +39,16 @@ it("ignores signals about instances and incarnations that it does not watch", ()
   assert.deepEqual(decision, { next: state, effects: [] });
 });
 
+it("of roles the highest epoch counts, whoever tells them last", () => {
+  const roles = (epoch: number): Event => ({
+    kind: "roles",
+    roles: { resource: "catalog", epoch, primary: "", instances: [] },
+  });
+  const { next } = decide(newState("host-a"), roles(2), 0);
+  assert.equal(decide(next, roles(1), 0).next, next);
+  assert.equal(decide(next, roles(3), 0).next.roles.get("catalog")?.epoch, 3);
+});
+
 /** Only what changes is shown, and what is watched. Repeats are shown by their number alone in the tests that ask. */
 function render(effect: Effect, nowMs: number): string[] {
   switch (effect.kind) {

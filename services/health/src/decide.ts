@@ -83,13 +83,16 @@ export function decide(state: State, event: Event, nowMs: number): Decision {
   switch (event.kind) {
     case "configured": {
       const specs = new Map(event.configuration.resources.map(({ name, health }) => [name, health]));
-      return reconcile({ ...state, specs }, nowMs);
+      // Epochs of a resource that comes back later may begin anew.
+      const roles = new Map([...state.roles].filter(([name]) => specs.has(name)));
+      return reconcile({ ...state, specs, roles }, nowMs);
     }
-    case "roles":
-      return reconcile(
-        { ...state, roles: new Map(state.roles).set(event.roles.resource, event.roles) },
-        nowMs,
-      );
+    case "roles": {
+      const { roles } = event;
+      // A replicator that once led may speak again with an old voice.
+      if (roles.epoch < (state.roles.get(roles.resource)?.epoch ?? 0)) return { next: state, effects: [] };
+      return reconcile({ ...state, roles: new Map(state.roles).set(roles.resource, roles) }, nowMs);
+    }
     case "signal":
       return takeSignal(state, event, nowMs);
     case "announced":

@@ -19,7 +19,8 @@ import { createWatchers } from "./watchers.ts";
 export type HealthParts = {
   readonly host: string;
   readonly bus: Bus;
-  readonly replicator: Client<typeof ReplicationControl>;
+  /** One for each host: only the one that leads a resource tells its roles. */
+  readonly replicators: readonly Client<typeof ReplicationControl>[];
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly log: Log;
@@ -56,7 +57,7 @@ export function createHealth(parts: HealthParts): {
     actors: [
       { name: "judge", run: loop.run },
       followConfig(bus, loop.take),
-      followRoles(parts.replicator, loop.take, log),
+      ...parts.replicators.map((each) => followRoles(each, loop.take, log)),
     ],
     control: healthControl({ board, clock, source, take: loop.take }),
     missing: () => (loop.state().specs ? undefined : "no configuration yet"),

@@ -18,8 +18,10 @@ await runService("health", async (own, env) => {
   const tls = readTls(config.tlsDir);
   const telemetry = own(await startTelemetry({ service: "health", ...config }));
   const bus = own(await connectJetStream({ ...config.nats, name: `health@${config.host}` }));
-  const replicator = own(connectGrpc(ReplicationControl, config.replicatorGrpc, tls));
-  const health = own(createHealth({ ...config, bus, replicator, clock: systemClock, telemetry, log }));
+  const replicators = config.replicatorsGrpc.map((address) =>
+    own(connectGrpc(ReplicationControl, address, tls)),
+  );
+  const health = own(createHealth({ ...config, bus, replicators, clock: systemClock, telemetry, log }));
   own(await serveGrpc({ listen: config.grpcListen, tls, services: [health.control] }));
   own(await serveProbes({ listen: config.probesListen, telemetry, ready: health.missing }));
   return health.actors;

@@ -147,7 +147,7 @@ before(async () => {
   const service = createHealth({
     host: "host-a",
     bus,
-    replicator: client,
+    replicators: [client],
     clock: systemClock,
     telemetry,
     log: openLog("health", "silent"),

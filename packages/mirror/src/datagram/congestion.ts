@@ -50,6 +50,8 @@ const RTT_PROBE_GAIN = 0.5;
 const RTT_RISEN = 1.1;
 /** So much beyond the usual, and the rate we believe in is no longer there. */
 const COLLAPSE_LOSS = 0.25;
+/** Fewer in a round than this say nothing about it. */
+const ROUND_PACKETS_MIN = 12;
 /** A queue that stays short for so long has nobody else in it. */
 const CALM_MS = 2_000;
 const QUEUE_SHORT_MS = 3;
@@ -66,6 +68,8 @@ export type CongestionOptions = {
 
 export interface Congestion {
   hear(news: News, nowMs: number): void;
+  /** Our own thread did not run in time: what is delivered now says how busy this machine is, and not what the path carries. */
+  late(): void;
   /** Packets per ms. */
   readonly rate: number;
   /** Packets that may be in flight. */
@@ -115,6 +119,8 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
   let cycle: { readonly delivered: number; readonly atMs: number } | undefined;
   let steady: number | undefined;
   let arrived = { delivered: 0, atMs: 0 };
+  /** Rounds up to this one had a pause of ours in them. */
+  let lateUntil = -1;
 
   const minRtt = () => Math.max(RTT_FLOOR_MS, Number.isFinite(minRttMs) ? minRttMs : firstRttMs);
   const shortQueue = () => Math.max(QUEUE_SHORT_MS, minRtt() * QUEUE_SHORT_SHARE);
@@ -193,8 +199,10 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
     if (round >= judgeFrom) {
       const spread = high - low;
       const crowded = spread > Math.max(5, low / 10) && meanMs > low + spread / 2;
-      if (excess > (others.cubic ? 2 : 1) * COLLAPSE_LOSS) collapse();
-      else if (crowded && phase !== "startup" && usual.isUnusual(excess, sent)) yieldTo();
+      // Few packets in a round, and a lost one is a great share: by that alone a slow pace would become slower for ever.
+      const isUnusual = usual.isUnusual(excess, sent);
+      if (sent >= ROUND_PACKETS_MIN && excess > (others.cubic ? 2 : 1) * COLLAPSE_LOSS) collapse();
+      else if (isUnusual && crowded && phase !== "startup") yieldTo();
     }
     if (meanMs < low + Math.max(QUEUE_SHORT_MS, low * QUEUE_SHORT_SHARE)) {
       if (nowMs - calmSinceMs > CALM_MS) others.release();
@@ -328,12 +336,16 @@ export function congestion({ reportMs, rttMs: firstRttMs }: CongestionOptions, s
       if (news.rate !== undefined) {
         lastRate = news.rate;
         current.rate = Math.max(current.rate, news.rate);
-        if (!news.isAppLimited || news.rate > bandwidth()) rates.add(news.rate, round);
+        const saysLittle = news.isAppLimited || round <= lateUntil;
+        if (!saysLittle || news.rate > bandwidth()) rates.add(news.rate, round);
       }
       // A cycle in which there was nothing to send says nothing about the path.
       if (news.isAppLimited) cycle = undefined;
       if (news.isNewRound) endRound();
       step();
+    },
+    late() {
+      [cycle, lateUntil] = [undefined, round + 1];
     },
     get rate() {
       const own = (gain() * bandwidth()) / alive();

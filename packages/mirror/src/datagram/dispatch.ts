@@ -80,9 +80,12 @@ export function dispatch(
 
   /** Pace and window allow a piece, or there was none for too long. */
   function mayGo(nowMs: number): boolean {
+    // Asked each time, so that it knows how long we did not run.
+    const allowance = pace.allowance(nowMs, Math.min(rateMax, path.rate));
+    if (pace.wasLate) path.late();
     if (board.full) return false;
     if (nowMs - pieceAtMs >= NUDGE_ROUND_TRIPS * path.rttMs + NUDGE_REPORTS * reportMs()) return true;
-    return board.flying < path.window && pace.allowance(nowMs, Math.min(rateMax, path.rate)) >= 1;
+    return board.flying < path.window && allowance >= 1;
   }
 
   function send(piece: number, nowMs: number): Outgoing {

@@ -20,6 +20,7 @@ const STILL_ROUND_TRIPS_MAX = 20;
 const LATE_MACHINES = [
   { pauseEveryMs: 40, pauseMs: 6 },
   { pauseEveryMs: 400, pauseMs: 150 },
+  { pauseEveryMs: 30, pauseMs: 60 },
 ];
 
 const span = (spanMs: number) =>

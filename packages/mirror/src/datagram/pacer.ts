@@ -11,19 +11,25 @@ export interface Pacer {
   /** Packets that may go now. `rate` in packets per ms. */
   allowance(nowMs: number, rate: number): number;
   spend(packets: number): void;
+  /** We were not asked for longer than the bucket holds: less has left than the rate would have had. */
+  readonly wasLate: boolean;
 }
 
 export function pacer(): Pacer {
-  let [held, atMs] = [BUCKET_PACKETS_MIN, Number.NaN];
+  let [held, atMs, wasLate] = [BUCKET_PACKETS_MIN, Number.NaN, false];
   return {
     allowance(nowMs, rate) {
       if (Number.isNaN(atMs)) atMs = nowMs;
+      wasLate = nowMs - atMs > BUCKET_MS;
       held = Math.min(held + (nowMs - atMs) * rate, Math.max(BUCKET_PACKETS_MIN, BUCKET_MS * rate));
       atMs = nowMs;
       return Math.max(0, Math.floor(held));
     },
     spend(packets) {
       held -= packets;
+    },
+    get wasLate() {
+      return wasLate;
     },
   };
 }

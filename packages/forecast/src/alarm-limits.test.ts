@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { seededRandom } from "@understudy/testkit/random";
 import fc from "fast-check";
 import { LIMITS, mark, markable, setLimits } from "./alarm-limits.ts";
-import { MARKS } from "./plan.ts";
+import { ALARM_SCORES, MARKS } from "./plan.ts";
 import { emptyState, push } from "./series.testing.ts";
 
 const WITHIN = 5;
@@ -21,7 +21,7 @@ function marked(values: readonly number[], scoresOf: (step: number) => readonly 
 
 function limitsOf(state: ReturnType<typeof emptyState>): number[] {
   const at = state.plan.at.marks + LIMITS;
-  return [...state.numbers.subarray(at, at + 2)];
+  return [...state.numbers.subarray(at, at + ALARM_SCORES)];
 }
 
 test("of the quiet ticks as many exceed the limit as the budget says, whatever the threshold", () => {
@@ -50,10 +50,24 @@ test("ticks before an exceedance are events, not quiet, and the score that fores
   assert.ok(level! >= (100 - 150) / UNIT && level! < 30 + (100 - 150) / UNIT, `${level}`);
 });
 
+test("where the value alone foresees more than what was forecast, it has the limit", () => {
+  const phase = (step: number) => step % 100;
+  // 140 comes before each exceedance and at no other time; the forecasts say the opposite.
+  const values = Array.from({ length: 1000 }, (_, step) =>
+    phase(step) >= 90 ? 200 : phase(step) >= 87 ? 140 : 100,
+  );
+  const against = (step: number) => (values[step] === 140 ? -50 : 0);
+  const state = marked(values, (step) => [against(step), against(step)]);
+  setLimits(state, 0, { threshold: 150, budget: 0.01 });
+  const [maximum, level, value] = limitsOf(state);
+  assert.deepEqual([maximum, level], [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
+  assert.ok(value! >= 100 - 150 && value! < 140 - 150, `${value}`);
+});
+
 test("with few quiet ticks the limit is the threshold itself", () => {
   const state = marked([100, 100, 100, 100, 100, 100, 100, 100], () => [3, 3]);
   setLimits(state, 0, { threshold: 150, budget: 0.01 });
-  assert.deepEqual(limitsOf(state), [0, Number.POSITIVE_INFINITY]);
+  assert.deepEqual(limitsOf(state), [0, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
 });
 
 test("beyond the marks the tail goes on: a tiny budget asks for more than was ever seen", () => {
@@ -90,9 +104,9 @@ test("limits are numbers for any series, marks and threshold", () => {
           (step) => [rows[step]![1], rows[step]![2]],
         );
         setLimits(state, 0, { threshold, budget });
-        const [maximum, level] = limitsOf(state);
-        assert.ok(!Number.isNaN(maximum) && !Number.isNaN(level));
-        assert.ok(Number.isFinite(maximum!) !== Number.isFinite(level!));
+        const limits = limitsOf(state);
+        assert.ok(!limits.some(Number.isNaN));
+        assert.equal(limits.filter(Number.isFinite).length, 1);
       },
     ),
     { numRuns: 50 },

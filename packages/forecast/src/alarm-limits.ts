@@ -2,7 +2,8 @@
  * How high a score may be in quiet time. Marks of what was foreseen in the past are kept without regard to a threshold:
  * together with the history they tell, for whatever threshold is asked about now, which ticks were quiet, what their scores
  * would have been, and so which score is exceeded in no more than the budget of them (split conformal prediction: Vovk,
- * Gammerman & Shafer, 2005; the tail beyond the marks is taken for exponential). Two scores are kept; the one that would
+ * Gammerman & Shafer, 2005; the tail beyond the marks is taken for exponential). Two scores are kept in marks, and a third is
+ * the value itself, which the history has, in the series' own unit; the one that would
  * have foreseen more at its own limit is in force.
  *
  * Limits are set on a slow clock and when the threshold moves, not at every tick. Marks are taken at every step of a young
@@ -10,7 +11,7 @@
  */
 
 import { historyAt, historyLength } from "./history.ts";
-import { MARK_SCORES, MARKS } from "./plan.ts";
+import { ALARM_SCORES, MARK_SCORES, MARKS } from "./plan.ts";
 import { CLOCK, clock, type State } from "./state.ts";
 
 /** A mark's score is kept in this part of a unit, and up to 127 units. */
@@ -24,9 +25,9 @@ const TAIL_RANK = 10;
 /** Half of the finite-sample correction of a conformal quantile: all of it gives half the budget away in small samples. */
 const RANK_SHIFT = 0.5;
 
-const quietScores = Array.from({ length: MARK_SCORES }, () => new Float64Array(MARKS));
-const eventScores = Array.from({ length: MARK_SCORES }, () => new Float64Array(MARKS));
-const limits = new Float64Array(MARK_SCORES);
+const quietScores = Array.from({ length: ALARM_SCORES }, () => new Float64Array(MARKS));
+const eventScores = Array.from({ length: ALARM_SCORES }, () => new Float64Array(MARKS));
+const limits = new Float64Array(ALARM_SCORES);
 
 /** Fields of the part "marks". */
 const STRIDE = 0;
@@ -36,7 +37,7 @@ export const LIMITS = 1;
 export function startMarks(state: State, series: number): void {
   const at = series * state.plan.numbers + state.plan.at.marks;
   state.numbers[at + LIMITS] = 0;
-  for (let k = 1; k < MARK_SCORES; k += 1) state.numbers[at + LIMITS + k] = Number.POSITIVE_INFINITY;
+  for (let k = 1; k < ALARM_SCORES; k += 1) state.numbers[at + LIMITS + k] = Number.POSITIVE_INFINITY;
   forgetMarks(state, series);
 }
 
@@ -96,13 +97,13 @@ export function setLimits(
   const { quiet, events } = sortOut(state, series, threshold);
   if (quiet < QUIET_MIN) return;
   let [best, most] = [0, -1];
-  for (let k = 0; k < MARK_SCORES; k += 1) {
+  for (let k = 0; k < ALARM_SCORES; k += 1) {
     limits[k] = limitOf(quietScores[k]!.subarray(0, quiet).sort(), budget);
     let foreseen = 0;
     for (let i = 0; i < events; i += 1) if (eventScores[k]![i]! > limits[k]!) foreseen += 1;
     if (foreseen > most) [best, most] = [k, foreseen];
   }
-  for (let k = 0; k < MARK_SCORES; k += 1)
+  for (let k = 0; k < ALARM_SCORES; k += 1)
     state.numbers[at + LIMITS + k] = k === best ? limits[k]! : Number.POSITIVE_INFINITY;
 }
 
@@ -127,8 +128,11 @@ function sortOut(state: State, series: number, threshold: number): { quiet: numb
     const unit = markUnits[place]!;
     if (!(unit > 0)) continue;
     const isQuiet = nextAbove > step + within;
-    for (let k = 0; k < MARK_SCORES; k += 1) {
-      const score = markScores[place * MARK_SCORES + k]! / MARK_SCALE + (value - threshold) / unit;
+    for (let k = 0; k < ALARM_SCORES; k += 1) {
+      const score =
+        k < MARK_SCORES
+          ? markScores[place * MARK_SCORES + k]! / MARK_SCALE + (value - threshold) / unit
+          : value - threshold;
       if (isQuiet) quietScores[k]![quiet] = score;
       else eventScores[k]![events] = score;
     }

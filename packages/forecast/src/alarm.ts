@@ -1,7 +1,8 @@
 /**
  * Will the value exceed the threshold within the longest horizon? It is foreseen when the forecast of the maximum
  * (maximum.ts), or that drawn half way to the level where forecasts only add noise, stands above a limit that few quiet
- * ticks ever reach (alarm-limits.ts). The share of the budget that the limit is set for follows the alarms that were really
+ * ticks ever reach (alarm-limits.ts). Where the value alone would have told more,
+ * it is what has the limit. The share of the budget that the limit is set for follows the alarms that were really
  * false, as adaptive conformal inference does with coverage (Gibbs & Candes, 2021). A value above the threshold is an alarm
  * at once.
  *
@@ -46,6 +47,7 @@ const THRESHOLD_MOVED = 0.25;
 const LEVEL_SES = 2;
 const MAXIMUM = 0;
 const LEVEL = 1;
+const VALUE = MARK_SCORES;
 
 /** Fields of the part "alarm". */
 const LAST_ABOVE = 0;
@@ -111,7 +113,7 @@ export function observeAlarm(state: State, series: number, sample: number): void
     numbers[at + SET_AT] = steps;
     numbers[at + SET_FOR] = threshold;
   }
-  const loudest = aboveLimit(state, series, (value - threshold) / unit);
+  const loudest = aboveLimit(state, series, { above: value - threshold, unit });
   numbers[at + CHANCE] = chanceAbove(state, series, (threshold - foreseen) / unit);
   if (value > threshold) {
     numbers[at + RAISED] = 1;
@@ -120,7 +122,9 @@ export function observeAlarm(state: State, series: number, sample: number): void
   }
   singles[flag] = loudest < 0 ? 0 : 1;
   numbers[at + RAISED] = loudest < 0 ? 0 : 1;
-  numbers[at + DETECTOR] = DETECTORS.indexOf(loudest === LEVEL ? "level" : maximum.view);
+  numbers[at + DETECTOR] = DETECTORS.indexOf(
+    loudest === VALUE ? "value" : loudest === LEVEL ? "level" : maximum.view,
+  );
 }
 
 /** A step without a sample: nothing was foreseen from it. */
@@ -156,10 +160,15 @@ function areLimitsOld(
   return !(moved <= THRESHOLD_MOVED * unit) || steps - numbers[at + SET_AT]! >= LIMITS_EVERY;
 }
 
-/** The score that stands above its limit; -1 when none does. `units`: from the threshold up to the value. */
-function aboveLimit({ numbers, plan }: State, series: number, units: number): number {
+/** The score that stands above its limit; -1 when none does. `above`: from the threshold up to the value. */
+function aboveLimit(
+  { numbers, plan }: State,
+  series: number,
+  { above, unit }: { above: number; unit: number },
+): number {
   const limits = series * plan.numbers + plan.at.marks + LIMITS;
-  for (let k = 0; k < MARK_SCORES; k += 1) if (scores[k]! + units > numbers[limits + k]!) return k;
+  for (let k = 0; k < MARK_SCORES; k += 1) if (scores[k]! + above / unit > numbers[limits + k]!) return k;
+  if (above > numbers[limits + VALUE]!) return VALUE;
   return -1;
 }
 

@@ -167,6 +167,8 @@ export const MAX_LEARN_EVERY = 3;
 /** Past forecasts of the maximum that are kept, and the scores of each. */
 export const MARKS = 1024;
 export const MARK_SCORES = 2;
+/** Scores of an alarm: those of marks, and the value itself, which the history keeps. */
+export const ALARM_SCORES = 3;
 export const MEDIAN_WINDOWS = [9, 64] as const;
 /** Regressors without covariates: four lags of the residual, the slow level and the level before. */
 export const RLS_LAGS = 6;
@@ -230,7 +232,7 @@ export function createPlan({
     maxMatrix: MAX_REGRESSORS * MAX_REGRESSORS,
     maxWeights: MAX_REGRESSORS,
     maxScale: 2,
-    marks: 1 + MARK_SCORES,
+    marks: 1 + ALARM_SCORES,
     alarm: 7,
     alarmScore: ALARM_SCORE_FIELDS,
   });

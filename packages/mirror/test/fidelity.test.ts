@@ -181,3 +181,20 @@ function namesIn(folder: string): string[] {
     .filter((name) => name !== VERSION_FILE)
     .sort();
 }
+
+test("a folder that takes the place of another is on the shadow with what is in it, and only that", async (t) => {
+  const { world, shadow, primary } = await openPair(t);
+  const folder = world.at("one", "folder");
+  mkdirSync(folder);
+  for (const name of ["a", "b"]) writeFileSync(`${folder}/${name}`, name);
+  await caughtUp(primary, shadow);
+  renameSync(folder, `${world.dir}/old`);
+  mkdirSync(folder);
+  for (const name of ["b", "c"]) writeFileSync(`${folder}/${name}`, `new ${name}`);
+  await caughtUp(primary, shadow);
+  assert.deepEqual(readdirSync(world.at("two", "folder")).sort(), ["b", "c"]);
+  assert.equal(readFileSync(world.at("two", "folder/b"), "utf8"), "new b");
+  writeFileSync(`${folder}/d`, "d");
+  await caughtUp(primary, shadow);
+  assert.deepEqual(readdirSync(world.at("two", "folder")).sort(), ["b", "c", "d"]);
+});

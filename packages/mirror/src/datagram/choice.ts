@@ -1,13 +1,11 @@
 /**
- * Over what a seed goes. UDP has to get through; and it has to be worth it: on a short and clean way TLS in the kernel
- * is faster than any datagram of ours. What TCP would reach on a lossy way follows from loss and round trip (Mathis et
- * al., "The Macroscopic Behavior of the TCP Congestion Avoidance Algorithm", 1997).
+ * Over what a seed goes. UDP has to get through, and it has to be worth it: on a clean way, however long, TLS in the kernel
+ * fills the link and shares it better with others than our datagrams do. What TCP would reach on a lossy way follows from loss
+ * and round trip (Mathis et al., "The Macroscopic Behavior of the TCP Congestion Avoidance Algorithm", 1997).
  */
 
 import type { PathProbe } from "./probe.ts";
 
-/** Below this a TCP flow recovers from a rare loss before anybody notices. */
-const SHORT_WAY_MS = 5;
 const MATHIS = 1.22;
 const SEGMENT_BITS = 1448 * 8;
 /** What one core of ours sends. */
@@ -17,7 +15,7 @@ export type SeedOver = "auto" | "tls" | "udp";
 
 export function chooseTransport(probe: PathProbe, seedOver: SeedOver): "tls" | "udp" {
   if (seedOver === "tls" || !probe.answered) return "tls";
-  if (seedOver === "udp" || probe.rttMs >= SHORT_WAY_MS) return "udp";
+  if (seedOver === "udp") return "udp";
   if (probe.lossShare === 0) return "tls";
   // The probe counts losses both ways; TCP's data takes one.
   const loss = probe.lossShare / 2;

@@ -48,12 +48,13 @@ test("a way that swallows datagrams is known after little more than a second, a 
   assert.ok(satellite.answered && satellite.rttMs === 700);
 });
 
-test("short and clean goes over TLS, long or lossy over UDP, blocked over TLS whatever was asked for", () => {
+test("clean goes over TLS, lossy over UDP, blocked over TLS whatever was asked for", () => {
   const path = { answered: true, mtu: 1_500 } as const;
   const cases = [
     [{ ...path, rttMs: 0.2, lossShare: 0 }, "auto", "tls"],
     [{ ...path, rttMs: 0.2, lossShare: 0 }, "udp", "udp"],
-    [{ ...path, rttMs: 50, lossShare: 0 }, "auto", "udp"],
+    [{ ...path, rttMs: 50, lossShare: 0 }, "auto", "tls"],
+    [{ ...path, rttMs: 50, lossShare: 0.01 }, "auto", "udp"],
     [{ ...path, rttMs: 50, lossShare: 0.05 }, "tls", "tls"],
     [{ ...path, rttMs: 3, lossShare: 0.05 }, "auto", "udp"],
     [{ ...path, rttMs: 0.1, lossShare: 0.02 }, "auto", "tls"],

@@ -19,6 +19,7 @@ import {
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HEARTBEAT_MS } from "@understudy/mirror/feed-session";
+import { VERSION_FILE } from "@understudy/mirror/versions/step";
 import { NOISE_SHARE_MAX, startNoise } from "@understudy/testkit/noise";
 import { type Random, seededRandom } from "@understudy/testkit/random";
 import type { BenchOptions, BenchResult } from "./bench.ts";
@@ -167,7 +168,8 @@ function randomBytes(length: number): Buffer {
 function sameFiles(one: string, other: string): boolean {
   const files = (dir: string) =>
     readdirSync(dir, { recursive: true, withFileTypes: true })
-      .filter((each) => each.isFile())
+      // The shadow says beside the files which version they are.
+      .filter((each) => each.isFile() && each.name !== VERSION_FILE)
       .map((each) => join(each.parentPath, each.name).slice(dir.length))
       .sort();
   const names = files(one);

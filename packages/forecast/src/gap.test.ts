@@ -10,6 +10,9 @@ import {
   restoreForecaster,
 } from "./forecaster.ts";
 
+/** The same cases in each run: a failure is one that somebody can look at. */
+fc.configureGlobal({ seed: 1 });
+
 const STEP_MS = 1000;
 const PERIOD = 40;
 const OPTIONS = { stepMs: STEP_MS, horizons: [1, 5, 10], quantiles: [0.5, 0.9, 0.95, 0.99] };
@@ -135,9 +138,10 @@ test("any series with any gaps stays finite, ordered, of one size, and its snaps
     minLength: 1,
     maxLength: 6,
   });
+  const start = learnt(6 * PERIOD).snapshot();
   fc.assert(
     fc.property(gaps, (parts) => {
-      const forecaster = learnt(6 * PERIOD);
+      const forecaster = restoreForecaster(start);
       const { length } = forecaster.snapshot();
       let step = 6 * PERIOD;
       for (const [gap, count] of parts) {
